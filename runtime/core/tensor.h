@@ -1,0 +1,57 @@
+// A tensor as others see it: a pointer, a format and a shape; and memory to hold one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "runtime/core/result.h"
+#include "runtime/core/weight_format.h"
+
+namespace ac {
+
+// A non-owning view of a row-major tensor; the last axis is contiguous. A matrix of weights is
+// [n_out, n_in]. Whoever made the view says what keeps `data` alive.
+struct TensorView {
+  const std::byte* data = nullptr;
+  uint64_t size_bytes = 0;  // == tensor_bytes(format, shape)
+  WeightFormat format = WeightFormat::kF32;
+  int n_axes = 0;
+  int64_t shape[4] = {1, 1, 1, 1};  // outermost first; unused axes are 1
+
+  std::span<const int64_t> axes() const { return {shape, static_cast<size_t>(n_axes)}; }
+  int64_t n_cols() const { return n_axes == 0 ? 0 : shape[n_axes - 1]; }
+  int64_t n_rows() const {
+    int64_t rows = n_axes == 0 ? 0 : 1;
+    for (int i = 0; i + 1 < n_axes; ++i) rows *= shape[i];
+    return rows;
+  }
+  bool empty() const { return data == nullptr; }
+};
+
+// Owned memory, 64-byte aligned, zeroed; large ones are given huge pages where the kernel has them.
+class Buffer {
+ public:
+  Buffer() = default;
+  // Errors: kOutOfMemory, naming the size.
+  static Result<Buffer> allocate(uint64_t size_bytes);
+
+  std::byte* data() { return data_.get(); }
+  const std::byte* data() const { return data_.get(); }
+  uint64_t size_bytes() const { return size_bytes_; }
+  template <class T>
+  std::span<T> as() {
+    return {reinterpret_cast<T*>(data_.get()), static_cast<size_t>(size_bytes_ / sizeof(T))};
+  }
+
+ private:
+  struct Unmap {
+    uint64_t mapped_bytes = 0;
+    void operator()(std::byte* data) const noexcept;
+  };
+  std::unique_ptr<std::byte, Unmap> data_;
+  uint64_t size_bytes_ = 0;
+};
+
+}  // namespace ac
