@@ -1,0 +1,11 @@
+# ac_add_isa(NAME FLAGS ... SOURCES ...): compiles kernel sources once more for one instruction set.
+# AC_ISA names the namespace that the kernels of this copy live in.
+function(ac_add_isa target isa)
+  cmake_parse_arguments(arg "" "" "FLAGS;SOURCES" ${ARGN})
+  add_library(${target}_${isa} OBJECT ${arg_SOURCES})
+  target_include_directories(${target}_${isa} PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_compile_definitions(${target}_${isa} PRIVATE AC_ISA=${isa} AC_ISA_${isa}=1)
+  target_compile_options(${target}_${isa} PRIVATE ${arg_FLAGS} -O3 -fno-math-errno)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${isa}>)
+  set_property(GLOBAL APPEND PROPERTY AC_ISA_OBJECT_TARGETS ${target}_${isa})
+endfunction()

@@ -1,0 +1,96 @@
+// A model as its equations need it: dimensions, flags, and handles of weights inside a backend.
+//
+// A family of models is a row in architectures.cc: a name map and flags. Nothing in the mathematics
+// (decoder.cc) asks for a name. Head counts and widths are per layer, because pruning makes them so.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/core/backend.h"
+#include "runtime/core/checkpoint.h"
+
+namespace ac {
+
+struct LayerConfig {
+  int32_t n_heads = 0;     // 0: the attention block is absent
+  int32_t n_kv_heads = 0;
+  int32_t d_ff = 0;        // 0: the feed-forward block is absent
+  int32_t window = 0;      // sliding window, 0: none
+  bool local_rope = false; // uses the second rope table (Gemma-3's local layers)
+};
+
+struct ModelConfig {
+  std::string architecture;  // "llama"
+  std::string name;          // general.name, may be empty
+  int32_t n_vocab = 0;
+  int32_t n_context = 0;     // trained context
+  int32_t d_model = 0;
+  int32_t d_head = 0;
+  int32_t d_rot = 0;
+  float norm_epsilon = 1e-5f;
+  float embedding_scale = 1;  // Gemma: sqrt(d_model)
+  float attention_scale = 0;  // 1 / sqrt(d_head) unless the family says otherwise
+  float attention_softcap = 0;
+  float logit_softcap = 0;
+  Activation activation = Activation::kSilu;
+  RopePairing rope_pairing = RopePairing::kHalves;
+  std::vector<LayerConfig> layers;
+
+  KvShape kv_shape(int32_t n_slots, int32_t n_context, KvFormat format) const;
+};
+
+// y = x W^T + bias, dense: `w`; low-rank: W = w * w_in with w [n_out, rank] and w_in [rank, n_in];
+// absent: w is kNone.
+struct Linear {
+  WeightId w = WeightId::kNone;
+  WeightId w_in = WeightId::kNone;
+  WeightId bias = WeightId::kNone;
+};
+
+struct LayerWeights {
+  WeightId attention_norm = WeightId::kNone;       // [d_model]
+  WeightId attention_post_norm = WeightId::kNone;  // Gemma: applied to the block's output
+  WeightId q_norm = WeightId::kNone;               // [d_head], Qwen3 and Gemma-3
+  WeightId k_norm = WeightId::kNone;
+  WeightId ff_norm = WeightId::kNone;
+  WeightId ff_post_norm = WeightId::kNone;
+  Linear q, k, v, o;
+  Linear gate, up, down;
+};
+
+struct Model {
+  ModelConfig config;
+  WeightId embedding = WeightId::kNone;  // [n_vocab, d_model]
+  WeightId output_norm = WeightId::kNone;
+  Linear output;  // the embedding again where tied
+  RopeId rope = RopeId::kNone;
+  RopeId rope_local = RopeId::kNone;
+  std::vector<LayerWeights> layers;
+};
+
+// What running a checkpoint costs. MACs are counted per token at position 0 and do not depend on the
+// weight format; bytes are the weights read for one token.
+struct ModelCost {
+  uint64_t parameters = 0;
+  uint64_t macs_per_token = 0;
+  uint64_t weight_bytes = 0;
+  uint64_t bytes_per_token = 0;
+};
+
+// Every dimension is checked against a range and every tensor's shape against the dimensions.
+// Errors: kUnsupported (unknown architecture, naming the known ones), kCorruptFile.
+Result<ModelConfig> read_model_config(const Checkpoint& checkpoint);
+Result<Model> load_model(const Checkpoint& checkpoint, Backend& backend);
+Result<ModelCost> model_cost(const Checkpoint& checkpoint);
+
+// The forward pass. REQUIRES: backend.begin_step was called with a batch. Returns the logits
+// [logit_rows.size(), n_vocab] of those rows of the batch; end_step() is the caller's.
+Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows);
+
+// Names of the architectures that can be loaded.
+std::vector<std::string> architecture_names();
+
+}  // namespace ac

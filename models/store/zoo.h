@@ -1,0 +1,85 @@
+// The zoo: every variant of a model in one file, mapped, not copied.
+//
+// A pax tar written and read through libarchive, nothing compressed. First member manifest.json; then
+// tokenizer.gguf (metadata only), one GGUF per variant without the tokenizer, and predictor.gguf.
+// The byte layout is drawn in docs/zoo_format.md.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/core/checkpoint.h"
+#include "runtime/core/file.h"
+#include "runtime/core/json.h"
+
+namespace ac {
+
+struct ZooMember {
+  std::string name;        // "variants/q4_0.gguf"
+  uint64_t offset_bytes = 0;
+  uint64_t size_bytes = 0;
+  std::string sha256;      // 64 hexadecimal digits
+};
+
+struct ZooVariant {
+  std::string id;      // ^[a-z0-9][a-z0-9._-]{0,63}$
+  std::string member;
+  std::vector<std::string> techniques;  // "quantize q4_0", "low_rank 0.5", in the order applied
+  uint64_t parameters = 0;
+  uint64_t macs_per_token = 0;
+  uint64_t weight_bytes = 0;
+  uint64_t bytes_per_token = 0;
+  // Weight formats present and how many tensors have each; tensors left in a wider format than asked,
+  // each with the reason.
+  std::map<std::string, uint64_t> formats;
+  std::vector<std::string> notes;
+};
+
+struct ZooManifest {
+  int schema_version = 1;
+  std::string base;          // name of the checkpoint that all variants were made from
+  std::string architecture;
+  int32_t n_context = 0;
+  std::vector<ZooVariant> variants;  // cheapest first (bit-operations per token)
+  std::vector<ZooMember> members;    // every member but manifest.json
+};
+
+// Immutable; members are checked against their SHA-256 the first time they are opened.
+class Zoo {
+ public:
+  // Errors: kNotFound, kIo, kCorruptFile (foreign, duplicate, linked, escaping, undeclared or missing
+  // members, sizes that differ from the manifest, a manifest that breaks its schema).
+  static Result<std::shared_ptr<const Zoo>> open(const std::string& path);
+  virtual ~Zoo() = default;
+
+  virtual const ZooManifest& manifest() const = 0;
+  virtual const std::string& path() const = 0;
+  // The variant's weights together with the zoo's tokenizer. Errors: kNotFound naming the variants
+  // there are; kCorruptFile when the member's hash differs.
+  virtual Result<Checkpoint> open_variant(std::string_view id) const = 0;
+  virtual Result<std::optional<Checkpoint>> open_predictor() const = 0;
+  // Reads and hashes everything.
+  virtual Status verify() const = 0;
+};
+
+// Writes a zoo member by member: to a temporary file, synced, renamed on finish().
+struct ZooDraft {
+  ZooManifest manifest;  // members are filled in by write_zoo
+  struct Member {
+    std::string name;
+    const Checkpoint* checkpoint = nullptr;         // written as GGUF, or
+    std::span<const std::byte> bytes;  // copied as they are
+  };
+  std::vector<Member> members;
+};
+Status write_zoo(const std::string& path, const ZooDraft& draft);
+
+// The manifest as JSON and back. Errors: kCorruptFile.
+std::string manifest_to_json(const ZooManifest& manifest);
+Result<ZooManifest> manifest_from_json(std::string_view text);
+
+}  // namespace ac

@@ -1,0 +1,44 @@
+// Chat templates: a bounded subset of Jinja that renders the published templates and nothing else.
+// No imports, no attribute access into the host, a limit on steps, depth and output.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/text/tokenizer.h"
+
+namespace ac {
+
+struct ChatMessage {
+  std::string role;  // "system", "user", "assistant", "tool"
+  std::string content;
+};
+
+struct ChatTemplateInput {
+  std::vector<ChatMessage> messages;
+  bool add_generation_prompt = true;
+  std::string bos_token;
+  std::string eos_token;
+};
+
+class ChatTemplate {
+ public:
+  // Errors: kUnsupported naming the construct, line and column; kCorruptFile for a syntax error.
+  static Result<ChatTemplate> parse(std::string_view source);
+  ChatTemplate(ChatTemplate&&) noexcept;
+  ChatTemplate& operator=(ChatTemplate&&) noexcept;
+  ~ChatTemplate();
+
+  // Errors: kInvalidArgument when the template calls raise_exception (its words are the message),
+  // kUnsupported when a limit is passed.
+  Result<MarkedText> render(const ChatTemplateInput& input) const;
+
+ private:
+  struct Program;
+  explicit ChatTemplate(std::unique_ptr<Program> program);
+  std::unique_ptr<Program> program_;
+};
+
+}  // namespace ac

@@ -1,0 +1,99 @@
+// Engine: one variant loaded on one backend. Sequence: one conversation inside it.
+//
+// Prefill runs in chunks, decode token by token; several sequences can be advanced in one step. What
+// two turns of a conversation share is not computed again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/arch/model.h"
+#include "models/text/chat_template.h"
+#include "models/text/tokenizer.h"
+#include "runtime/core/cancel.h"
+#include "runtime/core/checkpoint.h"
+#include "runtime/engine/sampler.h"
+
+namespace ac {
+
+struct EngineOptions {
+  std::string backend = "cpu";
+  int n_threads = 0;           // 0: one per core
+  int32_t n_context = 0;       // 0: the trained context, at most 4096
+  int32_t n_slots = 1;         // sequences that can be live at once
+  int32_t prefill_chunk = 512; // tokens per step
+  KvFormat kv_format = KvFormat::kF16;
+  uint64_t memory_limit_bytes = 0;  // 0: what the machine has available
+};
+
+struct GenerateOptions {
+  SamplerOptions sampler;
+  int32_t max_tokens = 256;
+  std::vector<std::string> stop;
+  int32_t n_logprobs = 0;  // > 0: top log-probabilities per token
+  // Called with each piece of whole UTF-8; returning false stops the answer.
+  std::function<bool(std::string_view piece)> on_text;
+  const CancelFlag* cancel = nullptr;
+};
+
+enum class FinishReason { kStop, kLength, kCancelled };
+
+struct TokenLogprob {
+  int32_t token = 0;
+  float logprob = 0;
+  std::vector<std::pair<int32_t, float>> top;  // (token, logprob), best first
+};
+
+struct Generation {
+  std::string text;
+  std::vector<int32_t> tokens;
+  FinishReason finish = FinishReason::kStop;
+  int32_t n_prompt_tokens = 0;
+  int32_t n_reused_tokens = 0;  // prompt tokens whose state was still in the cache
+  double prefill_s = 0;
+  double decode_s = 0;
+  double mean_logprob = 0;
+  std::vector<TokenLogprob> logprobs;
+};
+
+class Engine {
+ public:
+  // The memory needed is computed and compared before any of it is taken.
+  // Errors: those of load_model and Tokenizer; kOutOfMemory with the sum by part.
+  // `checkpoint` is kept alive by the engine where the backend still reads it.
+  static Result<std::unique_ptr<Engine>> load(Checkpoint checkpoint, const EngineOptions& options);
+  virtual ~Engine() = default;
+
+  virtual const ModelConfig& config() const = 0;
+  virtual const Tokenizer& tokenizer() const = 0;
+  virtual const ChatTemplate* chat_template() const = 0;  // nullptr: a base model without one
+  virtual int32_t n_context() const = 0;
+  virtual std::string_view backend_name() const = 0;
+
+  // The tokens of a conversation (template applied, specials only from the template) or of a raw
+  // prompt (bos if the model wants it).
+  virtual Result<std::vector<int32_t>> tokens_of_chat(
+      const std::vector<ChatMessage>& messages) const = 0;
+  virtual std::vector<int32_t> tokens_of_text(std::string_view text) const = 0;
+
+  // One answer. Reuses what slot 0 still holds of the same beginning.
+  // Errors: kContextFull before anything is computed when the prompt does not fit; kCancelled is not
+  // an error but a finish reason.
+  virtual Result<Generation> generate(std::span<const int32_t> prompt,
+                                      const GenerateOptions& options) = 0;
+
+  // Several answers decoded together, one slot each. REQUIRES: prompts.size() <= n_slots.
+  virtual Result<std::vector<Generation>> generate_batch(
+      std::span<const std::vector<int32_t>> prompts, std::span<const GenerateOptions> options) = 0;
+
+  // Logits of every position of `tokens`, [tokens.size(), n_vocab], from an empty cache.
+  virtual Result<std::vector<float>> logits(std::span<const int32_t> tokens) = 0;
+};
+
+}  // namespace ac
