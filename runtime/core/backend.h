@@ -49,7 +49,8 @@ struct Batch {
 enum class Activation { kSilu, kGeluTanh };
 // How a rope pairs the elements of a head: (2i, 2i+1), or (i, i + d_rot/2).
 enum class RopePairing { kInterleaved, kHalves };
-enum class KvFormat { kF16, kQ8_0 };
+// kF32 keeps every bit: what tests compare with, and the trainer's.
+enum class KvFormat { kF16, kQ8_0, kF32 };
 
 struct RopeTable {
   std::span<const float> inverse_frequencies;  // [d_rot / 2]; angle = position * inverse_frequency
@@ -87,10 +88,14 @@ class Backend {
   virtual std::string_view name() const = 0;  // "cpu", "vulkan"
 
   // --- loading, before the first step --------------------------------------------------------
-  // A matrix [n_out, n_in] in any weight format. `view` must stay valid as long as the backend, unless
-  // releases_source() says the backend made its own copy.
+  // A matrix [n_out, n_in] in any weight format. `view` must stay valid as long as the backend.
   // Errors: kOutOfMemory, kUnsupported.
   virtual Result<WeightId> load_matrix(const TensorView& view) = 0;
+  // Bytes of its own that load_matrix(view) takes: a repacked copy, or 0 where `view` is used as it is.
+  virtual uint64_t matrix_copy_bytes(const TensorView& view) const {
+    static_cast<void>(view);
+    return 0;
+  }
   // A vector [n] (norm weights, biases) in f32, f16 or bf16; kept as f32.
   virtual Result<WeightId> load_vector(const TensorView& view) = 0;
   virtual Result<RopeId> load_rope(const RopeTable& table) = 0;
