@@ -34,6 +34,7 @@ Result<bool> json_bool(const Json& object, std::string_view key);
 
 // One line, invalid UTF-8 replaced, never throws.
 std::string json_line(const Json& value);
+std::string json_line(const OrderedJson& value);
 // `text` as a JSON string literal with its quotes.
 std::string json_quote(std::string_view text);
 

@@ -8,7 +8,7 @@ namespace {
 constexpr uint64_t kHugePageBytes = 2u << 20;
 }
 
-void Buffer::Unmap::operator()(std::byte* data) const noexcept { munmap(data, mapped_bytes); }
+void UnmapMemory::operator()(std::byte* data) const noexcept { munmap(data, mapped_bytes); }
 
 Result<Buffer> Buffer::allocate(uint64_t size_bytes) {
   Buffer buffer;
@@ -36,7 +36,7 @@ Result<Buffer> Buffer::allocate(uint64_t size_bytes) {
     begin = aligned;
     madvise(reinterpret_cast<void*>(begin), mapped_bytes, MADV_HUGEPAGE);
   }
-  buffer.data_ = {reinterpret_cast<std::byte*>(begin), Unmap{mapped_bytes}};
+  buffer.data_ = {reinterpret_cast<std::byte*>(begin), UnmapMemory{mapped_bytes}};
   return buffer;
 }
 

@@ -30,6 +30,11 @@ struct TensorView {
   bool empty() const { return data == nullptr; }
 };
 
+struct UnmapMemory {
+  uint64_t mapped_bytes = 0;
+  void operator()(std::byte* data) const noexcept;
+};
+
 // Owned memory, 64-byte aligned, zeroed; large ones are given huge pages where the kernel has them.
 class Buffer {
  public:
@@ -46,11 +51,7 @@ class Buffer {
   }
 
  private:
-  struct Unmap {
-    uint64_t mapped_bytes = 0;
-    void operator()(std::byte* data) const noexcept;
-  };
-  std::unique_ptr<std::byte, Unmap> data_;
+  std::unique_ptr<std::byte, UnmapMemory> data_;
   uint64_t size_bytes_ = 0;
 };
 

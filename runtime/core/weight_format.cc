@@ -63,14 +63,15 @@ Result<uint64_t> tensor_bytes(WeightFormat format, std::span<const int64_t> shap
   }
   for (int64_t axis : shape) {
     if (axis <= 0 || axis > std::numeric_limits<int64_t>::max() / 2) {
-      return fail(ErrorCode::kCorruptFile, "a tensor axis has length {}, expected at least 1", axis);
+      return fail(ErrorCode::kCorruptFile, "a tensor axis has length {}, expected at least 1",
+                  axis);
     }
   }
   const auto row_weights = static_cast<uint64_t>(shape.back());
   if (row_weights % info.block_weights != 0) {
     return fail(ErrorCode::kCorruptFile,
-                "rows of {} weights are not whole {} blocks, expected a multiple of {}", row_weights,
-                info.name, info.block_weights);
+                "rows of {} weights are not whole {} blocks, expected a multiple of {}",
+                row_weights, info.name, info.block_weights);
   }
   uint64_t n_rows = 1;
   bool fits = true;
