@@ -1,0 +1,108 @@
+// Router: one question in, one answer with a receipt out.
+//
+// Predict, decide, run the local variant or the remote client, fall back. Until the first piece of text
+// has been relayed a failing remote is replaced by the best local variant, and the receipt says
+// `degraded`; after it nothing is spliced together: the answer ends as "interrupted".
+//
+// Offline means that no socket is opened: the remote client is not even created.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/predictor/predictor.h"
+#include "models/text/chat_template.h"
+#include "runtime/core/clock.h"
+#include "runtime/core/result.h"
+#include "runtime/engine/session.h"
+#include "runtime/route/policy.h"
+#include "runtime/route/receipt.h"
+#include "runtime/route/remote_client.h"
+#include "runtime/route/variants.h"
+
+namespace ac {
+
+// What judges a prompt. Both fields empty: no predictor.
+struct Judge {
+  std::vector<std::string> tiers;  // cheapest first, the last is the full model
+  std::function<Prediction(std::string_view prompt)> predict;
+};
+Judge judge_of(std::shared_ptr<const Predictor> predictor);  // nullptr: no predictor
+
+// Called at most once, on the first question that may leave the machine; never when offline.
+using RemoteFactory = std::function<Result<std::unique_ptr<RemoteClient>>()>;
+// The client for these options; url empty: an empty function, that is, no remote.
+RemoteFactory remote_factory(RemoteOptions options);
+
+struct RouterParts {
+  Judge judge;
+  std::unique_ptr<VariantSource> variants;  // nullptr: no local model
+  RemoteFactory make_remote;                // empty: no remote configured
+};
+
+struct RouterOptions {
+  double threshold = 0.7;  // confidence below which the full model is asked
+  bool offline = false;
+  uint64_t memory_budget_bytes = 0;  // of loaded variants; 0: what the machine has
+  const Clock* clock = nullptr;      // nullptr: the machine's
+};
+
+struct RouteRequest {
+  std::vector<ChatMessage> messages;
+  // Set instead of messages: text to continue with no chat template. Always local.
+  std::optional<std::string> raw_prompt;
+  // Of these the remote is sent max_tokens, temperature, top_p, seed and stop.
+  GenerateOptions options;
+  std::optional<std::string> pin;     // a variant's id, "local" or "remote"
+  std::optional<double> threshold;    // instead of RouterOptions::threshold
+};
+
+struct Decision {
+  Route route;
+  std::vector<Candidate> candidates;     // local variants, cheapest first
+  std::optional<Prediction> prediction;  // none without a predictor or where pinned
+  double predict_seconds = 0;
+};
+
+struct RoutedAnswer {
+  std::string text;  // all of it, whether or not it was relayed through on_text
+  Receipt receipt;
+  // Set when the answer broke off after its first piece (receipt.finish is "interrupted"): text is
+  // what had come until then. A caller must not present it as a whole answer.
+  std::optional<Error> interrupted;
+};
+
+// Not thread-safe: one answer at a time.
+class Router {
+ public:
+  // Errors: kInvalidArgument (neither a local model nor a remote, threshold outside [0, 1]).
+  static Result<std::unique_ptr<Router>> create(RouterParts parts, RouterOptions options);
+  ~Router();
+
+  // Where the question would go, without running anything or opening a socket. The last user message
+  // (or the raw prompt) is what is judged. Errors: those of decide() in policy.h; kInvalidArgument for
+  // a request without a prompt.
+  Result<Decision> decide(const RouteRequest& request) const;
+
+  // Errors: as decide(); those of the local engine where no other place may answer; kRemote where the
+  // remote failed and there is no local model or the user pinned the remote. A cancelled
+  // answer is not an error: receipt.finish is "cancelled".
+  Result<RoutedAnswer> answer(const RouteRequest& request);
+
+  // The engine of a variant, loaded if need be; valid until the next call of answer() or engine().
+  Result<Engine*> engine(std::string_view id);
+  // For `doctor`: the models that the remote offers. Errors: kNotFound (no remote), kUnsupported
+  // (offline), kRemote.
+  Result<std::vector<std::string>> remote_models();
+
+ private:
+  struct State;
+  explicit Router(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ac

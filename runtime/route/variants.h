@@ -1,0 +1,75 @@
+// Local variants as the router needs them: a list, a way to load one, and a cache of the loaded.
+//
+// VariantSource is a seam: a zoo, a single file, or a test's fake.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/predictor/predictor.h"
+#include "models/store/zoo.h"
+#include "runtime/engine/session.h"
+#include "runtime/route/policy.h"
+
+namespace ac {
+
+struct LocalVariant {
+  std::string id;
+  double cost = 0;            // bit-operations per token: MACs x weight bits / 16
+  uint64_t memory_bytes = 0;  // of its weights, what the cache counts
+};
+
+class VariantSource {
+ public:
+  virtual ~VariantSource() = default;
+  virtual std::span<const LocalVariant> variants() const = 0;  // cheapest first
+  // Errors: kNotFound, kCorruptFile, kOutOfMemory and those of Engine::load.
+  virtual Result<std::unique_ptr<Engine>> load(std::string_view id) const = 0;
+};
+
+// Every variant of a zoo; `options` are those of each engine.
+std::unique_ptr<VariantSource> variants_of_zoo(std::shared_ptr<const Zoo> zoo,
+                                               EngineOptions options);
+// One model outside any zoo (`--model FILE`). Loads once: a second load is kInvalidArgument, since
+// the checkpoint has moved into the first engine.
+Result<std::unique_ptr<VariantSource>> variant_of_checkpoint(std::string id, Checkpoint checkpoint,
+                                                             EngineOptions options);
+
+// The variants with the success that the prediction gives each. A variant named like a tier takes that
+// tier's; otherwise the variants are spread evenly, in order of cost, over the tiers below the full
+// model's. `prediction` empty: success 0.
+std::vector<Candidate> candidates_of(std::span<const LocalVariant> variants,
+                                     std::span<const std::string> tiers,
+                                     const Prediction& prediction);
+
+// Loads on demand and keeps the engines last used. Not thread-safe.
+class VariantCache {
+ public:
+  // budget_bytes 0: no limit of its own. Where a load fails for want of memory, everything else is
+  // let go and the load is tried once more.
+  VariantCache(std::unique_ptr<VariantSource> source, uint64_t budget_bytes);
+
+  std::span<const LocalVariant> variants() const { return source_->variants(); }
+  // The pointer is valid until the next call. Errors: those of VariantSource::load.
+  Result<Engine*> get(std::string_view id);
+  std::vector<std::string> loaded() const;  // last used first
+
+ private:
+  struct Entry {
+    std::string id;
+    uint64_t memory_bytes = 0;
+    std::unique_ptr<Engine> engine;
+  };
+  void make_room(uint64_t bytes);
+
+  std::unique_ptr<VariantSource> source_;
+  uint64_t budget_bytes_;
+  std::list<Entry> entries_;  // last used first
+};
+
+}  // namespace ac
