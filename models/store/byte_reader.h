@@ -1,4 +1,5 @@
-// A cursor over bytes from outside. Every read is checked against what is left; nothing is allocated.
+// A cursor over bytes from outside. Every read is checked against what is left; nothing is
+// allocated.
 #pragma once
 
 #include <concepts>
@@ -21,8 +22,7 @@ class ByteReader {
 
   // `what` names the field in the error. Numbers are little-endian, as is every machine we run on.
   template <class T>
-    requires std::integral<T> || std::floating_point<T>
-  Result<T> number(std::string_view what) {
+  requires std::integral<T> || std::floating_point<T> Result<T> number(std::string_view what) {
     AC_TRY(const std::span<const std::byte> raw, take(sizeof(T), what));
     T value;
     std::memcpy(&value, raw.data(), sizeof(T));
@@ -54,8 +54,8 @@ inline std::string printable(std::string_view text) {
   return shown;
 }
 
-// Whether a name from a file may be a key, a tensor's or a member's name: not empty, not longer than
-// `max_bytes`, no control bytes.
+// Whether a name from a file may be a key, a tensor's or a member's name: not empty, not longer
+// than `max_bytes`, no control bytes.
 inline bool is_plain_name(std::string_view name, size_t max_bytes) {
   if (name.empty() || name.size() > max_bytes) return false;
   for (const char c : name) {

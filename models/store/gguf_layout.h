@@ -8,6 +8,7 @@ namespace ac {
 
 inline constexpr std::string_view kAlignmentKey = "general.alignment";
 inline constexpr uint64_t kDefaultAlignment = 32;
-inline constexpr uint64_t kPackedAlignment = 64;  // the kernels read packed formats in whole cache lines
+inline constexpr uint64_t kPackedAlignment =
+    64;  // the kernels read packed formats in whole cache lines
 
 }  // namespace ac

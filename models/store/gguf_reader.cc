@@ -1,5 +1,6 @@
-// GGUF reader: header, metadata, table of tensors, ranges. Nothing is allocated before the bytes that
-// justify it are known to exist; a file's own counts are only ever compared with what is left of it.
+// GGUF reader: header, metadata, table of tensors, ranges. Nothing is allocated before the bytes
+// that justify it are known to exist; a file's own counts are only ever compared with what is left
+// of it.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -11,8 +12,8 @@
 namespace ac {
 namespace {
 
-// Far above any file seen (hundreds of keys, a few thousand tensors); they bound the memory that tiny
-// records can claim.
+// Far above any file seen (hundreds of keys, a few thousand tensors); they bound the memory that
+// tiny records can claim.
 constexpr uint64_t kMaxKeys = 4096;
 constexpr uint64_t kMaxTensors = 16384;
 constexpr size_t kMaxNameBytes = 512;
@@ -74,7 +75,8 @@ class GgufParser {
       if (swapped >= 1 && swapped <= 3) {
         return fail(ErrorCode::kUnsupported, "is a big-endian GGUF, only little-endian is read");
       }
-      return fail(ErrorCode::kUnsupported, "is GGUF version {}, versions 1 to 3 are read", version_);
+      return fail(ErrorCode::kUnsupported, "is GGUF version {}, versions 1 to 3 are read",
+                  version_);
     }
     AC_TRY(n_tensors_, count("the number of tensors"));
     AC_TRY(n_keys_, count("the number of keys"));
@@ -116,7 +118,8 @@ class GgufParser {
   // The alignment belongs to the file, not to the model: it is used here and not passed on.
   Status read_alignment(uint32_t type) {
     if (type != static_cast<uint32_t>(MetaType::kU32)) {
-      return fail(ErrorCode::kCorruptFile, "key '{}' has type {}, expected u32", kAlignmentKey, type);
+      return fail(ErrorCode::kCorruptFile, "key '{}' has type {}, expected u32", kAlignmentKey,
+                  type);
     }
     if (has_alignment_) {
       return fail(ErrorCode::kCorruptFile, "key '{}' occurs twice", kAlignmentKey);
@@ -124,8 +127,8 @@ class GgufParser {
     has_alignment_ = true;
     AC_TRY(const uint32_t value, in_.number<uint32_t>("the alignment"));
     if (!std::has_single_bit(value) || value < kMinAlignment || value > kMaxAlignment) {
-      return fail(ErrorCode::kCorruptFile, "alignment {}, expected a power of two from {} to {}", value,
-                  kMinAlignment, kMaxAlignment);
+      return fail(ErrorCode::kCorruptFile, "alignment {}, expected a power of two from {} to {}",
+                  value, kMinAlignment, kMaxAlignment);
     }
     alignment_ = value;
     return {};
@@ -140,16 +143,26 @@ class GgufParser {
   Result<MetaValue> read_value(uint32_t type_id) {
     const auto type = static_cast<MetaType>(type_id);
     switch (type) {
-      case MetaType::kU8: return number<uint8_t, uint64_t>(type);
-      case MetaType::kU16: return number<uint16_t, uint64_t>(type);
-      case MetaType::kU32: return number<uint32_t, uint64_t>(type);
-      case MetaType::kU64: return number<uint64_t, uint64_t>(type);
-      case MetaType::kI8: return number<int8_t, int64_t>(type);
-      case MetaType::kI16: return number<int16_t, int64_t>(type);
-      case MetaType::kI32: return number<int32_t, int64_t>(type);
-      case MetaType::kI64: return number<int64_t, int64_t>(type);
-      case MetaType::kF32: return number<float, double>(type);
-      case MetaType::kF64: return number<double, double>(type);
+      case MetaType::kU8:
+        return number<uint8_t, uint64_t>(type);
+      case MetaType::kU16:
+        return number<uint16_t, uint64_t>(type);
+      case MetaType::kU32:
+        return number<uint32_t, uint64_t>(type);
+      case MetaType::kU64:
+        return number<uint64_t, uint64_t>(type);
+      case MetaType::kI8:
+        return number<int8_t, int64_t>(type);
+      case MetaType::kI16:
+        return number<int16_t, int64_t>(type);
+      case MetaType::kI32:
+        return number<int32_t, int64_t>(type);
+      case MetaType::kI64:
+        return number<int64_t, int64_t>(type);
+      case MetaType::kF32:
+        return number<float, double>(type);
+      case MetaType::kF64:
+        return number<double, double>(type);
       case MetaType::kBool: {
         AC_TRY(const uint8_t value, in_.number<uint8_t>("a value"));
         if (value > 1) {
@@ -161,9 +174,11 @@ class GgufParser {
         AC_TRY(const std::string_view text, string("a string", kMaxStringBytes));
         return MetaValue{type, std::string(text)};
       }
-      case MetaType::kArray: return read_array();
+      case MetaType::kArray:
+        return read_array();
     }
-    return fail(ErrorCode::kCorruptFile, "offset {}: unknown value type {}", in_.offset() - 4, type_id);
+    return fail(ErrorCode::kCorruptFile, "offset {}: unknown value type {}", in_.offset() - 4,
+                type_id);
   }
 
   Result<MetaValue> read_array() {
@@ -181,8 +196,9 @@ class GgufParser {
     const bool strings = array.element == MetaType::kString;
     const uint64_t min_bytes = strings ? count_bytes() : meta_type_bytes(array.element);
     if (array.count > in_.left() / min_bytes) {
-      return fail(ErrorCode::kCorruptFile, "offset {}: an array of {} elements, but only {} bytes follow",
-                  in_.offset(), array.count, in_.left());
+      return fail(ErrorCode::kCorruptFile,
+                  "offset {}: an array of {} elements, but only {} bytes follow", in_.offset(),
+                  array.count, in_.left());
     }
     if (strings) {
       array.strings.reserve(array.count);
@@ -236,7 +252,8 @@ class GgufParser {
     AC_TRY(view.size_bytes, tensor_bytes(view.format, view.axes()));
     uint64_t end = 0;
     if (__builtin_add_overflow(begin, view.size_bytes, &end)) {
-      return fail(ErrorCode::kCorruptFile, "offset {} and size {} overflow", begin, view.size_bytes);
+      return fail(ErrorCode::kCorruptFile, "offset {} and size {} overflow", begin,
+                  view.size_bytes);
     }
     const auto [at, inserted] = out.tensors.emplace(std::string(name), view);
     if (!inserted) return fail(ErrorCode::kCorruptFile, "occurs twice");
@@ -248,7 +265,8 @@ class GgufParser {
     if (out.tensors.empty()) return {};
     const uint64_t data_begin = (in_.offset() + alignment_ - 1) / alignment_ * alignment_;
     if (data_begin > bytes_.size()) {
-      return fail(ErrorCode::kCorruptFile, "ends before its tensors begin, at offset {}", data_begin);
+      return fail(ErrorCode::kCorruptFile, "ends before its tensors begin, at offset {}",
+                  data_begin);
     }
     const std::span<const std::byte> data = bytes_.subspan(data_begin);
     std::sort(ranges_.begin(), ranges_.end(),
@@ -257,15 +275,16 @@ class GgufParser {
     for (const Range& range : ranges_) {
       if (range.end > data.size()) {
         return fail(ErrorCode::kCorruptFile,
-                    "tensor '{}' ends at offset {} of the tensor data, which has {} bytes", *range.name,
-                    range.end, data.size());
+                    "tensor '{}' ends at offset {} of the tensor data, which has {} bytes",
+                    *range.name, range.end, data.size());
       }
       const uint64_t wanted = std::max(
           alignment_, weight_format_info(range.view->format).group_rows > 1 ? kPackedAlignment : 1);
       // The data section itself is only aligned to the file's alignment.
       if (range.begin % alignment_ != 0 || (data_begin + range.begin) % wanted != 0) {
-        return fail(ErrorCode::kCorruptFile, "tensor '{}' is at offset {}, expected a multiple of {}",
-                    *range.name, range.begin, wanted);
+        return fail(ErrorCode::kCorruptFile,
+                    "tensor '{}' is at offset {}, expected a multiple of {}", *range.name,
+                    range.begin, wanted);
       }
       if (before != nullptr && range.begin < before->end) {
         return fail(ErrorCode::kCorruptFile, "tensors '{}' and '{}' overlap", *before->name,
@@ -293,8 +312,8 @@ Result<Checkpoint> parse_gguf(std::span<const std::byte> bytes, std::shared_ptr<
                               std::string origin) {
   // Tensors are used in place: the numbers in them need an aligned beginning.
   if (reinterpret_cast<uintptr_t>(bytes.data()) % kMinAlignment != 0) {
-    return fail(ErrorCode::kInvalidArgument, "{}: not at an address that is a multiple of {}", origin,
-                kMinAlignment);
+    return fail(ErrorCode::kInvalidArgument, "{}: not at an address that is a multiple of {}",
+                origin, kMinAlignment);
   }
   Checkpoint checkpoint;
   checkpoint.origin = std::move(origin);

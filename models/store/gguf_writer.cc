@@ -2,8 +2,8 @@
 //
 //   "GGUF" u32:3 u64:n_tensors u64:n_keys
 //   n_keys    x { string key, u32 type, value }                      keys in ascending order
-//   n_tensors x { string name, u32 n_axes, u64 axis (innermost first) x n_axes, u32 type, u64 offset }
-//   zeros up to the alignment, then each tensor followed by zeros up to the alignment
+//   n_tensors x { string name, u32 n_axes, u64 axis (innermost first) x n_axes, u32 type, u64
+//   offset } zeros up to the alignment, then each tensor followed by zeros up to the alignment
 //   string = u64 length, bytes
 #include <concepts>
 #include <cstring>
@@ -17,7 +17,7 @@ namespace {
 class HeaderWriter {
  public:
   template <class T>
-    requires std::integral<T> || std::floating_point<T>
+  requires std::integral<T> || std::floating_point<T>
   void number(T value) {
     char raw[sizeof(T)];
     std::memcpy(raw, &value, sizeof(T));
@@ -33,18 +33,30 @@ class HeaderWriter {
   void value(const MetaValue& value) {
     number(static_cast<uint32_t>(value.type));
     switch (value.type) {
-      case MetaType::kU8: return number(static_cast<uint8_t>(get<uint64_t>(value)));
-      case MetaType::kU16: return number(static_cast<uint16_t>(get<uint64_t>(value)));
-      case MetaType::kU32: return number(static_cast<uint32_t>(get<uint64_t>(value)));
-      case MetaType::kU64: return number(get<uint64_t>(value));
-      case MetaType::kI8: return number(static_cast<int8_t>(get<int64_t>(value)));
-      case MetaType::kI16: return number(static_cast<int16_t>(get<int64_t>(value)));
-      case MetaType::kI32: return number(static_cast<int32_t>(get<int64_t>(value)));
-      case MetaType::kI64: return number(get<int64_t>(value));
-      case MetaType::kF32: return number(static_cast<float>(get<double>(value)));
-      case MetaType::kF64: return number(get<double>(value));
-      case MetaType::kBool: return number(static_cast<uint8_t>(get<bool>(value) ? 1 : 0));
-      case MetaType::kString: return string(get<std::string>(value));
+      case MetaType::kU8:
+        return number(static_cast<uint8_t>(get<uint64_t>(value)));
+      case MetaType::kU16:
+        return number(static_cast<uint16_t>(get<uint64_t>(value)));
+      case MetaType::kU32:
+        return number(static_cast<uint32_t>(get<uint64_t>(value)));
+      case MetaType::kU64:
+        return number(get<uint64_t>(value));
+      case MetaType::kI8:
+        return number(static_cast<int8_t>(get<int64_t>(value)));
+      case MetaType::kI16:
+        return number(static_cast<int16_t>(get<int64_t>(value)));
+      case MetaType::kI32:
+        return number(static_cast<int32_t>(get<int64_t>(value)));
+      case MetaType::kI64:
+        return number(get<int64_t>(value));
+      case MetaType::kF32:
+        return number(static_cast<float>(get<double>(value)));
+      case MetaType::kF64:
+        return number(get<double>(value));
+      case MetaType::kBool:
+        return number(static_cast<uint8_t>(get<bool>(value) ? 1 : 0));
+      case MetaType::kString:
+        return string(get<std::string>(value));
       case MetaType::kArray: {
         const auto& array = get<MetaArray>(value);
         number(static_cast<uint32_t>(array.element));
@@ -55,7 +67,9 @@ class HeaderWriter {
       }
     }
   }
-  void pad(uint64_t alignment) { out_.append((alignment - out_.size() % alignment) % alignment, '\0'); }
+  void pad(uint64_t alignment) {
+    out_.append((alignment - out_.size() % alignment) % alignment, '\0');
+  }
   const std::string& text() const { return out_; }
 
  private:
@@ -75,13 +89,15 @@ struct Layout {
   uint64_t size_bytes = 0;
 };
 
-uint64_t padding(uint64_t size, uint64_t alignment) { return (alignment - size % alignment) % alignment; }
+uint64_t padding(uint64_t size, uint64_t alignment) {
+  return (alignment - size % alignment) % alignment;
+}
 
 Result<Layout> plan(const Checkpoint& checkpoint) {
   Layout layout;
   if (checkpoint.tensor_order.size() != checkpoint.tensors.size()) {
-    return fail(ErrorCode::kInvalidArgument, "{}: {} tensors in order, {} in all", checkpoint.origin,
-                checkpoint.tensor_order.size(), checkpoint.tensors.size());
+    return fail(ErrorCode::kInvalidArgument, "{}: {} tensors in order, {} in all",
+                checkpoint.origin, checkpoint.tensor_order.size(), checkpoint.tensors.size());
   }
   for (const auto& [name, view] : checkpoint.tensors) {
     if (weight_format_info(view.format).group_rows > 1) layout.alignment = kPackedAlignment;

@@ -11,8 +11,9 @@ namespace ac {
 // One file: header and tensors only, names as in the file.
 Result<Checkpoint> open_safetensors(const std::string& path);
 
-// A whole folder, translated: GGUF's keys and tensor names, rope pairing as GGUF has it (the rows of
-// q and k of Llama-like families are reordered), tokenizer and chat template as tokenizer.* keys.
+// A whole folder, translated: GGUF's keys and tensor names, rope pairing as GGUF has it (the rows
+// of q and k of Llama-like families are reordered), tokenizer and chat template as tokenizer.*
+// keys.
 Result<Checkpoint> open_hugging_face(const std::string& folder);
 
 }  // namespace ac

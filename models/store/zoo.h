@@ -1,8 +1,8 @@
 // The zoo: every variant of a model in one file, mapped, not copied.
 //
-// A pax tar written and read through libarchive, nothing compressed. First member manifest.json; then
-// tokenizer.gguf (metadata only), one GGUF per variant without the tokenizer, and predictor.gguf.
-// The byte layout is drawn in docs/zoo_format.md.
+// A pax tar written and read through libarchive, nothing compressed. First member manifest.json;
+// then tokenizer.gguf (metadata only), one GGUF per variant without the tokenizer, and
+// predictor.gguf. The byte layout is drawn in docs/zoo_format.md.
 #pragma once
 
 #include <map>
@@ -19,29 +19,29 @@
 namespace ac {
 
 struct ZooMember {
-  std::string name;        // "variants/q4_0.gguf"
+  std::string name;  // "variants/q4_0.gguf"
   uint64_t offset_bytes = 0;
   uint64_t size_bytes = 0;
-  std::string sha256;      // 64 hexadecimal digits
+  std::string sha256;  // 64 hexadecimal digits
 };
 
 struct ZooVariant {
-  std::string id;      // ^[a-z0-9][a-z0-9._-]{0,63}$
+  std::string id;  // ^[a-z0-9][a-z0-9._-]{0,63}$
   std::string member;
   std::vector<std::string> techniques;  // "quantize q4_0", "low_rank 0.5", in the order applied
   uint64_t parameters = 0;
   uint64_t macs_per_token = 0;
   uint64_t weight_bytes = 0;
   uint64_t bytes_per_token = 0;
-  // Weight formats present and how many tensors have each; tensors left in a wider format than asked,
-  // each with the reason.
+  // Weight formats present and how many tensors have each; tensors left in a wider format than
+  // asked, each with the reason.
   std::map<std::string, uint64_t> formats;
   std::vector<std::string> notes;
 };
 
 struct ZooManifest {
   int schema_version = 1;
-  std::string base;          // name of the checkpoint that all variants were made from
+  std::string base;  // name of the checkpoint that all variants were made from
   std::string architecture;
   int32_t n_context = 0;
   std::vector<ZooVariant> variants;  // cheapest first (bit-operations per token)
@@ -51,8 +51,8 @@ struct ZooManifest {
 // Immutable; members are checked against their SHA-256 the first time they are opened.
 class Zoo {
  public:
-  // Errors: kNotFound, kIo, kCorruptFile (foreign, duplicate, linked, escaping, undeclared or missing
-  // members, sizes that differ from the manifest, a manifest that breaks its schema).
+  // Errors: kNotFound, kIo, kCorruptFile (foreign, duplicate, linked, escaping, undeclared or
+  // missing members, sizes that differ from the manifest, a manifest that breaks its schema).
   static Result<std::shared_ptr<const Zoo>> open(const std::string& path);
   virtual ~Zoo() = default;
 
@@ -71,8 +71,8 @@ struct ZooDraft {
   ZooManifest manifest;  // members are filled in by write_zoo
   struct Member {
     std::string name;
-    const Checkpoint* checkpoint = nullptr;         // written as GGUF, or
-    std::span<const std::byte> bytes;  // copied as they are
+    const Checkpoint* checkpoint = nullptr;  // written as GGUF, or
+    std::span<const std::byte> bytes;        // copied as they are
   };
   std::vector<Member> members;
 };
