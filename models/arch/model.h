@@ -80,14 +80,25 @@ struct ModelCost {
   uint64_t bytes_per_token = 0;
 };
 
-// Every dimension is checked against a range and every tensor's shape against the dimensions.
-// Errors: kUnsupported (unknown architecture, naming the known ones), kCorruptFile.
+struct LoadOptions {
+  // The longest sequence that will be run; chooses between the rope factors of models that have two
+  // sets (LongRoPE). 0: the trained context.
+  int32_t n_context = 0;
+};
+
+// Every dimension is checked against a range and every tensor's shape against the dimensions; a block
+// with a tensor that the architecture does not know is refused, since leaving it out would be another
+// model.
+// Errors: kUnsupported (unknown architecture, naming the known ones), kNotFound (a key or tensor that
+// is missing), kCorruptFile, and those of the backend.
 Result<ModelConfig> read_model_config(const Checkpoint& checkpoint);
-Result<Model> load_model(const Checkpoint& checkpoint, Backend& backend);
+Result<Model> load_model(const Checkpoint& checkpoint, Backend& backend,
+                         const LoadOptions& options = {});
 Result<ModelCost> model_cost(const Checkpoint& checkpoint);
 
-// The forward pass. REQUIRES: backend.begin_step was called with a batch. Returns the logits
-// [logit_rows.size(), n_vocab] of those rows of the batch; end_step() is the caller's.
+// The forward pass. REQUIRES: backend.begin_step was called with a batch; logit_rows ascend and stay
+// valid until end_step. Returns the logits [logit_rows.size(), n_vocab] of those rows of the batch, or
+// no value (id -1) when there are none: then only the cache is filled. end_step() is the caller's.
 Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows);
 
 // Names of the architectures that can be loaded.

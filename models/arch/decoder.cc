@@ -1,0 +1,120 @@
+// The transformer, once, in the verbs of a backend. No family has a name here: what differs between
+// them is data in the model (weights that are there or not, numbers, flags of a layer).
+//
+//   x = embed(tokens)
+//   x += post_norm(o(attend(rope(norm(q(n))), rope(norm(k(n))), v(n))))   n = norm(x), each layer
+//   x += post_norm(down(activation(gate(n)) * up(n)))                      n = norm(x), each layer
+//   logits = softcap(output(norm(x)))
+#include "models/arch/model.h"
+
+namespace ac {
+namespace {
+
+Value linear(Backend& backend, Value x, const Linear& layer) {
+  if (layer.w_in != WeightId::kNone) x = backend.matmul(x, layer.w_in);
+  return backend.matmul(x, layer.w, layer.bias);
+}
+
+// What attention reads of the cache, before the output projection. -> [n_tokens, n_heads * d_head]
+Value attend(Backend& backend, const Model& model, int32_t index, Value x, bool fill_cache_only) {
+  const ModelConfig& config = model.config;
+  const LayerConfig& layer = config.layers[static_cast<size_t>(index)];
+  const LayerWeights& weights = model.layers[static_cast<size_t>(index)];
+  const RopeId rope = layer.local_rope ? model.rope_local : model.rope;
+
+  const Value n = backend.rms_norm(x, weights.attention_norm, config.norm_epsilon);
+  Value q;
+  if (!fill_cache_only) q = linear(backend, n, weights.q);
+  Value k = linear(backend, n, weights.k);
+  const Value v = linear(backend, n, weights.v);
+  if (weights.k_norm != WeightId::kNone) {
+    k = backend.rms_norm(k, weights.k_norm, config.norm_epsilon, config.d_head);
+  }
+  backend.rope(k, config.d_head, rope);
+  backend.store_kv(index, k, v);
+  if (fill_cache_only) return q;
+
+  if (weights.q_norm != WeightId::kNone) {
+    q = backend.rms_norm(q, weights.q_norm, config.norm_epsilon, config.d_head);
+  }
+  backend.rope(q, config.d_head, rope);
+  return backend.attend(q, {.layer = index,
+                            .n_heads = layer.n_heads,
+                            .scale = config.attention_scale,
+                            .softcap = config.attention_softcap,
+                            .window = layer.window});
+}
+
+void add_attention(Backend& backend, const Model& model, const LayerWeights& weights, Value x,
+                   Value attended) {
+  Value y = linear(backend, attended, weights.o);
+  if (weights.attention_post_norm != WeightId::kNone) {
+    y = backend.rms_norm(y, weights.attention_post_norm, model.config.norm_epsilon);
+  }
+  backend.add(x, y);
+}
+
+void add_feed_forward(Backend& backend, const Model& model, const LayerWeights& weights, Value x) {
+  const ModelConfig& config = model.config;
+  const Value n = backend.rms_norm(x, weights.ff_norm, config.norm_epsilon);
+  const Value gate = linear(backend, n, weights.gate);
+  const Value up = linear(backend, n, weights.up);
+  Value y = linear(backend, backend.gated(gate, up, config.activation), weights.down);
+  if (weights.ff_post_norm != WeightId::kNone) {
+    y = backend.rms_norm(y, weights.ff_post_norm, config.norm_epsilon);
+  }
+  backend.add(x, y);
+}
+
+}  // namespace
+
+Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows) {
+  const ModelConfig& config = model.config;
+  const auto n_layers = static_cast<int32_t>(config.layers.size());
+  Value x = backend.embed(model.embedding);
+  if (config.embedding_scale != 1.0f) backend.scale(x, config.embedding_scale);
+
+  // The last layer that has an attention block is the last that needs every row; past its cache only
+  // the rows whose logits are wanted are computed.
+  int32_t last_attention = -1;
+  for (int32_t i = 0; i < n_layers; ++i) {
+    if (config.layers[static_cast<size_t>(i)].n_heads > 0) last_attention = i;
+  }
+  const auto narrow = [&](Value value) {
+    return static_cast<size_t>(value.n_rows) == logit_rows.size()
+               ? value
+               : backend.select_rows(value, logit_rows);
+  };
+  if (last_attention < 0) {
+    if (logit_rows.empty()) return {};
+    x = narrow(x);
+  }
+  for (int32_t i = 0; i < n_layers; ++i) {
+    const LayerConfig& layer = config.layers[static_cast<size_t>(i)];
+    const LayerWeights& weights = model.layers[static_cast<size_t>(i)];
+    if (layer.n_heads > 0) {
+      const bool narrows = i == last_attention;
+      // The narrowed x has to outlive the scope, so the layer that makes it has none.
+      if (!narrows) backend.begin_scope();
+      Value attended = attend(backend, model, i, x, narrows && logit_rows.empty());
+      if (narrows) {
+        if (logit_rows.empty()) return {};
+        attended = narrow(attended);
+        x = narrow(x);
+      }
+      add_attention(backend, model, weights, x, attended);
+      if (!narrows) backend.end_scope();
+    }
+    if (layer.d_ff > 0) {
+      backend.begin_scope();
+      add_feed_forward(backend, model, weights, x);
+      backend.end_scope();
+    }
+  }
+  const Value n = backend.rms_norm(x, model.output_norm, config.norm_epsilon);
+  const Value logits = linear(backend, n, model.output);
+  if (config.logit_softcap > 0) backend.softcap(logits, config.logit_softcap);
+  return logits;
+}
+
+}  // namespace ac
