@@ -15,43 +15,87 @@ enum class Place { kLocal, kRemote };
 
 // Why a prompt went where it went; one word each in receipts and `route --explain`.
 enum class RouteReason {
-  kConfident,      // the smallest variant whose predicted success reaches the threshold
-  kNotConfident,   // none does: the full model is the safety net
-  kPinned,         // the user named the variant or the place
-  kOffline,        // a hard prompt, but offline = yes or no remote configured: answered locally
-  kRemoteDown,     // a hard prompt, but the remote could not be reached
-  kNoPredictor,    // the zoo has no predictor: the best variant
-  kContext,        // the prompt is too long for the local variants
+  kConfident,     // the smallest variant whose predicted success reaches the threshold
+  kNotConfident,  // none does: the full model is the safety net
+  kPinned,        // the user named the variant or the place
+  kOffline,       // a hard prompt, but offline = yes or no remote configured: answered locally
+  kRemoteDown,    // a hard prompt, but the remote could not be reached
+  kNoPredictor,   // the zoo has no predictor: the best local variant
+  kContext,       // the prompt is too long for every local variant
+  kNoLocal,       // there is no local variant at all
 };
 std::string_view route_reason_name(RouteReason reason);
 
-// A local variant as the policy sees it; tier i of the prediction belongs to tiers[i].
+// A local variant as the policy sees it.
 struct Candidate {
-  std::string id;
+  std::string id;         // never "local" or "remote": those words pin a place
   double cost = 0;        // relative: MACs x weight bits / 16 per token
   double success = 0;     // predicted, of the tier it belongs to
+  int64_t n_context = 0;  // tokens that fit, prompt and answer; 0: not limited
 };
 
 struct PolicyInput {
-  std::span<const Candidate> locals;     // cheapest first, may be empty
+  std::span<const Candidate> locals;  // cheapest first, the best last; may be empty
   bool has_prediction = false;
-  double threshold = 0.7;                // of confidence
+  double remote_success = 0;          // predicted, of the full model
+  double threshold = 0.7;             // of confidence
+  int64_t n_tokens_needed = 0;        // prompt and room for an answer; 0: not known yet
   bool remote_configured = false;
   bool offline = false;
-  bool remote_reachable = true;
-  std::optional<std::string> pinned;     // a variant's id, "local" or "remote"
+  bool remote_reachable = true;       // as last seen; only a failed call makes it false
+  std::optional<std::string> pinned;  // a variant's id, "local" or "remote"
 };
 
 struct Route {
   Place place = Place::kLocal;
-  std::string variant;     // local variant to run, or to fall back to
+  std::string variant;     // local variant to run, or to fall back to; empty when there is none
   RouteReason reason = RouteReason::kConfident;
-  double confidence = 0;   // predicted success of what was chosen
+  double confidence = 0;   // predicted success of what was chosen; 0 without a prediction
   bool degraded = false;   // the full model was wanted and could not be had
 };
 
-// Errors: kNotFound (a pinned variant that does not exist), kInvalidArgument (neither a local variant
-// nor a remote).
+// The rules, first match wins. "Fits" looks at n_context alone; "best" is the last of those that fit;
+// the remote is usable when configured, not offline and reachable.
+//
+//   pinned = a variant's id   that variant                                        pinned
+//   pinned = "local"          the cheapest confident one, else the best           pinned
+//   pinned = "remote"         remote                                              pinned
+//   no local variant          remote                                              no_local
+//   none fits                 remote                                              context
+//   no prediction             the best local one: nothing says the prompt is hard,
+//                             and only a hard prompt leaves the machine           no_predictor
+//   one is confident          the cheapest confident one                          confident
+//   remote usable             remote                                              not_confident
+//   else                      the best local one, degraded                        offline | remote_down
+//
+// A pin is an order: it is obeyed or it is an error, never answered by something else; hence
+// "remote" while offline, or with none configured, is an error and not a degraded answer. Where only
+// the remote may answer, one that was last seen down is tried again: the client's own error then says
+// more than the policy could. A success that is not a number is not confident.
+//
+// Errors: kNotFound (a pinned variant that does not exist; "local" without any), kInvalidArgument
+// (neither a local variant nor a usable remote; "remote" while offline or with none configured),
+// kContextFull (the prompt fits no local variant, or not the pinned one, and no remote may answer).
 Result<Route> decide(const PolicyInput& input);
+
+// What candidates_for needs to know of a variant.
+struct VariantCost {
+  std::string id;
+  double cost = 0;        // as in Candidate
+  int64_t n_context = 0;  // as in Candidate
+};
+
+// Gives each variant the prediction of a tier. Variants are ordered by cost (equal costs keep their
+// order). A variant named like a tier takes that tier's. For the rest: the last tier is the full
+// model, so the L = n_tiers - 1 others are spread evenly over the V variants: variant r of V belongs
+// to tier floor(r * L / V). With more variants than tiers neighbours share one; with fewer the lower
+// tier of each stretch is taken, the cautious side. A dearer variant is never predicted to be worse
+// than a cheaper one: successes are a running maximum. An empty prediction gives successes of 0.
+// REQUIRES: as many tiers as predicted successes, or no prediction.
+std::vector<Candidate> candidates_for(std::span<const std::string> tiers,
+                                      const Prediction& prediction,
+                                      std::span<const VariantCost> variants);
+// Predicted success of the full model, the last tier; 0 for an empty prediction.
+double full_model_success(const Prediction& prediction);
 
 }  // namespace ac
