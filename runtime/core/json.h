@@ -1,5 +1,5 @@
-// JSON from outside is read through one guarded parse and typed getters; nothing else in the project
-// calls the library's parser. Writing is plain nlohmann.
+// JSON from outside is read through one guarded parse and typed getters; nothing else in the
+// project calls the library's parser. Writing is plain nlohmann.
 #pragma once
 
 #include <cstdint>

@@ -13,10 +13,11 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 
 void set_log_level(LogLevel level);
 LogLevel log_level();
-// Writes one line, "agentcompress: message"; control characters are shown as \xNN, so that a name from
-// outside cannot move the cursor. Thread-safe.
+// Writes one line, "agentcompress: message"; control characters are shown as \xNN, so that a name
+// from outside cannot move the cursor. Thread-safe.
 void log_line(LogLevel level, std::string_view message);
-// A line that the user asked for (a receipt), whatever the level and without the prefix. Thread-safe.
+// A line that the user asked for (a receipt), whatever the level and without the prefix.
+// Thread-safe.
 void note_line(std::string_view message);
 // May colours go to this descriptor: a terminal that is not dumb, and NO_COLOR is unset.
 bool colours_allowed(int fd);

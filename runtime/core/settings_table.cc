@@ -1,0 +1,115 @@
+// The table of settings: one row each.
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "runtime/core/settings.h"
+
+namespace ac {
+namespace {
+
+constexpr double kMaxBytesMib = 16.0 * 1024 * 1024;  // 16 TiB
+constexpr double kHourMs = 3600.0 * 1000;
+constexpr auto kText = SettingType::kText;
+constexpr auto kPath = SettingType::kPath;
+constexpr auto kInteger = SettingType::kInteger;
+constexpr auto kNumber = SettingType::kNumber;
+constexpr auto kYesNo = SettingType::kYesNo;
+constexpr auto kChoice = SettingType::kChoice;
+
+// clang-format off
+constexpr auto kRows = std::to_array<SettingRow>({
+    {"engine", "backend", kChoice, "", "cpu", 0, 0, "cpu|vulkan", "what local variants run on"},
+    {"engine", "device", kInteger, "", "0", 0, 63, "", "which device of the backend, from 0"},
+    {"engine", "threads", kInteger, "", "0", 0, 1024, "", "worker threads; 0: one per core"},
+    {"engine", "context", kInteger, "tokens", "0", 0, 1 << 20, "", "longest conversation; 0: the model's, at most 4096"},
+    {"engine", "prefill_chunk", kInteger, "tokens", "512", 1, 65536, "", "prompt tokens computed in one step"},
+    {"engine", "kv_format", kChoice, "", "f16", 0, 0, "f16|q8_0|f32", "how keys and values are kept"},
+    {"engine", "memory_limit_mb", kInteger, "MiB", "0", 0, kMaxBytesMib, "", "most memory a variant may take; 0: what is available"},
+
+    {"generate", "max_tokens", kInteger, "tokens", "256", 1, 1 << 20, "", "longest answer"},
+    {"generate", "temperature", kNumber, "", "0", 0, 100, "", "0: always the likeliest token"},
+    {"generate", "top_k", kInteger, "", "0", 0, 1 << 20, "", "sample from the k likeliest tokens; 0: off"},
+    {"generate", "top_p", kNumber, "", "1", 0, 1, "", "sample from the likeliest tokens that reach this probability"},
+    {"generate", "min_p", kNumber, "", "0", 0, 1, "", "drop tokens below this share of the likeliest one's probability"},
+    {"generate", "repeat_penalty", kNumber, "", "1", 0.01, 10, "", "divides the score of recent tokens; 1: off"},
+    {"generate", "seed", kInteger, "", "0", 0, 9007199254740992.0, "", "of the sampler"},
+
+    {"route", "zoo", kPath, "", "", 0, 0, "", "the archive of local variants"},
+    {"route", "confidence_threshold", kNumber, "", "0.7", 0, 1, "", "predicted success that a local variant must reach"},
+
+    {"remote", "url", kText, "", "", 0, 0, "", "base URL of the full model, https://host/v1; empty: none"},
+    {"remote", "model", kText, "", "", 0, 0, "", "name of the full model there"},
+    {"remote", "api_key_env", kText, "", "AGENTCOMPRESS_API_KEY", 0, 0, "", "environment variable that holds the key"},
+    {"remote", "api_key_file", kPath, "", "", 0, 0, "", "file that holds the key"},
+    {"remote", "ca_file", kPath, "", "", 0, 0, "", "certificates to trust instead of the system's"},
+    {"remote", "connect_timeout_ms", kInteger, "ms", "2000", 1, kHourMs, "", "until the connection stands"},
+    {"remote", "first_event_timeout_ms", kInteger, "ms", "20000", 1, kHourMs, "", "until the first piece of the answer"},
+    {"remote", "between_events_timeout_ms", kInteger, "ms", "15000", 1, kHourMs, "", "between two pieces of the answer"},
+    {"remote", "total_timeout_ms", kInteger, "ms", "120000", 1, kHourMs, "", "until the answer is complete"},
+    {"remote", "usd_per_million_prompt_tokens", kNumber, "USD", "0", 0, 1e6, "", "price of reading"},
+    {"remote", "usd_per_million_completion_tokens", kNumber, "USD", "0", 0, 1e6, "", "price of writing"},
+
+    {"privacy", "offline", kYesNo, "", "no", 0, 0, "", "never use the network"},
+
+    {"log", "level", kChoice, "", "warning", 0, 0, "debug|info|warning|error|off", "what is written to stderr"},
+});
+// clang-format on
+
+std::string upper(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return out;
+}
+
+}  // namespace
+
+std::span<const SettingRow> setting_rows() { return kRows; }
+
+const SettingRow* find_setting(std::string_view name) {
+  for (const SettingRow& row : kRows) {
+    if (name.size() == row.section.size() + 1 + row.key.size() && name.starts_with(row.section) &&
+        name[row.section.size()] == '.' && name.ends_with(row.key)) {
+      return &row;
+    }
+  }
+  return nullptr;
+}
+
+std::string setting_name(const SettingRow& row) {
+  return fmt::format("{}.{}", row.section, row.key);
+}
+
+std::string setting_flag(const SettingRow& row) {
+  // "--url" or "--level" alone would not say whose; the other sections speak for themselves.
+  const bool with_section = row.section == "remote" || row.section == "log";
+  std::string flag =
+      with_section ? fmt::format("--{}-{}", row.section, row.key) : fmt::format("--{}", row.key);
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
+std::string setting_environment(const SettingRow& row) {
+  return fmt::format("AGENTCOMPRESS_{}_{}", upper(row.section), upper(row.key));
+}
+
+std::string setting_range(const SettingRow& row) {
+  switch (row.type) {
+    case SettingType::kText:
+      return "text";
+    case SettingType::kPath:
+      return "a path";
+    case SettingType::kInteger:
+      return fmt::format("{:.0f} to {:.0f}", row.min, row.max);
+    case SettingType::kNumber:
+      return fmt::format("{:g} to {:g}", row.min, row.max);
+    case SettingType::kYesNo:
+      return "yes|no";
+    case SettingType::kChoice:
+      break;
+  }
+  return std::string(row.choices);
+}
+
+}  // namespace ac
