@@ -1,0 +1,109 @@
+// The matrix kernels that exist once per instruction set, as a plain struct of function pointers.
+//
+// This header is included by files that are compiled with the flags of one instruction set, so it
+// includes nothing but <cstddef> and <cstdint> and defines no functions: an inline function
+// compiled there could be the copy that the linker keeps for everybody. The small kernels (norm,
+// rope, attention ...) have a table of their own, in cpu/kernels/small_kernels.h.
+//
+// What calls them is cpu/matmul.h, which chooses among them and sizes their buffers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ac::cpu {
+
+// Decodes one row of `n` weights in some format to f32.
+using DecodeRow = void (*)(const void* row, size_t n, float* out) noexcept;
+
+// One piece of y = x W^T + bias: the rows [row_begin, row_end) of W, all tokens.
+// row_begin is a multiple of 16; row_end is one too, or n_out.
+struct MatmulArgs {
+  const void* weights = nullptr;   // the whole matrix, [n_out, n_in] in the kernel's format
+  size_t row_bytes = 0;            // row-major formats: bytes from one row to the next
+  DecodeRow decode_row = nullptr;  // only for the kernels named `decoded`
+  size_t n_out = 0;
+  size_t n_in = 0;
+  size_t row_begin = 0;
+  size_t row_end = 0;
+  size_t n_tokens = 0;
+  const void* activations = nullptr;  // what the kernel's prepare function wrote
+  float* y = nullptr;                 // [n_tokens, n_out]
+  size_t y_stride = 0;                // floats from one token to the next
+  const float* bias = nullptr;        // [n_out] or null
+  void* scratch = nullptr;            // 64-byte aligned, of this worker alone
+};
+
+// Tokens [token_begin, token_end) of x, rewritten for the kernels.
+struct PrepareArgs {
+  const float* x = nullptr;  // [n_tokens, n_in]
+  size_t x_stride = 0;       // floats from one token to the next
+  size_t n_in = 0;
+  size_t n_tokens = 0;  // of the whole step
+  size_t token_begin = 0;
+  size_t token_end = 0;
+  void* out = nullptr;  // the whole buffer, 64-byte aligned
+};
+
+// C[m, n] += A[m, k] B, bf16 products and f32 sums, for training.
+struct GemmBf16Args {
+  const float* a = nullptr;  // [m, k], or [k, m] when a_is_transposed
+  size_t a_stride = 0;
+  bool a_is_transposed = false;
+  const float* b = nullptr;  // [n, k], or [k, n] when b_is_transposed
+  size_t b_stride = 0;
+  bool b_is_transposed = false;
+  float* c = nullptr;  // [m, n]
+  size_t c_stride = 0;
+  size_t m = 0, n = 0, k = 0;
+  void* scratch = nullptr;  // gemm_bf16_scratch_bytes(m, n, k)
+};
+
+// Rows [16 * group_begin, 16 * group_end) between row-major GGUF blocks and the packed layout.
+struct PackArgs {
+  const void* from = nullptr;
+  void* to = nullptr;
+  size_t n_out = 0;
+  size_t n_in = 0;
+  size_t group_begin = 0;
+  size_t group_end = 0;
+};
+
+using MatmulKernel = void (*)(const MatmulArgs&) noexcept;
+using PrepareKernel = void (*)(const PrepareArgs&) noexcept;
+using PackKernel = void (*)(const PackArgs&) noexcept;
+
+struct MatmulKernels {
+  // Activations in int16 per block of 32 (drawn in kernels/packed_inl.h), and the products of the
+  // packed formats with them: any number of tokens, best for few.
+  PrepareKernel prepare_blocks;
+  MatmulKernel blocks_q8_0_r16;
+  MatmulKernel blocks_q4_0_r16;
+
+  // f32 activations, row-major weights read in place: best for few tokens. `decoded`: any format,
+  // each row decoded into scratch.
+  MatmulKernel rows_f32;
+  MatmulKernel rows_f16;
+  MatmulKernel rows_bf16;
+  MatmulKernel rows_decoded;
+
+  // The same for many tokens: panels of weights in f32 in scratch.
+  MatmulKernel tiles_f32;
+  MatmulKernel tiles_f16;
+  MatmulKernel tiles_bf16;
+  MatmulKernel tiles_decoded;
+
+  // bf16 activations and weights, f32 sums, on AMX tiles. Null where there is no AMX.
+  PrepareKernel prepare_bf16_tiles;
+  MatmulKernel amx_q8_0_r16;
+  MatmulKernel amx_q4_0_r16;
+  MatmulKernel amx_decoded;
+  void (*gemm_bf16)(const GemmBf16Args&) noexcept;
+
+  PackKernel pack_q8_0;
+  PackKernel pack_q4_0;
+  PackKernel unpack_q8_0;
+  PackKernel unpack_q4_0;
+};
+
+}  // namespace ac::cpu

@@ -1,0 +1,34 @@
+// All matrix kernels and their table, compiled once per instruction set (cmake/AddIsa.cmake).
+#include "cpu/kernel_table.h"
+#include "cpu/kernels/pack_inl.h"
+#include "cpu/kernels/packed_inl.h"
+#include "cpu/kernels/rows_inl.h"
+#include "cpu/simd/simd.h"
+
+namespace ac::cpu::AC_ISA {
+
+extern const MatmulKernels matmul_kernels;
+const MatmulKernels matmul_kernels = {
+    .prepare_blocks = prepare_blocks,
+    .blocks_q8_0_r16 = multiply_blocks<FormatQ8>,
+    .blocks_q4_0_r16 = multiply_blocks<FormatQ4>,
+    .rows_f32 = multiply_rows<RowF32>,
+    .rows_f16 = multiply_rows<RowF16>,
+    .rows_bf16 = multiply_rows<RowBf16>,
+    .rows_decoded = multiply_rows_decoded,
+    .tiles_f32 = nullptr,
+    .tiles_f16 = nullptr,
+    .tiles_bf16 = nullptr,
+    .tiles_decoded = nullptr,
+    .prepare_bf16_tiles = nullptr,
+    .amx_q8_0_r16 = nullptr,
+    .amx_q4_0_r16 = nullptr,
+    .amx_decoded = nullptr,
+    .gemm_bf16 = nullptr,
+    .pack_q8_0 = pack_matrix<GgufQ8>,
+    .pack_q4_0 = pack_matrix<GgufQ4>,
+    .unpack_q8_0 = unpack_matrix<GgufQ8>,
+    .unpack_q4_0 = unpack_matrix<GgufQ4>,
+};
+
+}  // namespace ac::cpu::AC_ISA

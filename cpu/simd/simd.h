@@ -1,0 +1,46 @@
+// One vector type, many instruction sets: includes the header of the set that this file is compiled
+// for (AC_ISA_<name> from cmake/AddIsa.cmake). Each header gives the same names, in an anonymous
+// namespace inside ac::cpu::<isa>, so that nothing here is ever shared between two sets:
+//
+//   kLanes                      floats in a vector
+//   F32, I32                    vectors of kLanes floats, of kLanes int32
+//   load store load_n store_n   of f32; the _n forms touch only the first n < kLanes elements
+//   load_f16 store_f16 load_f16_n store_f16_n load_bf16 load_bf16_n   (bits as uint16_t)
+//   load_i8 load_i8_n           int8 -> F32
+//   store_i8                    rounds to nearest even, saturates to int8
+//   splat zero add sub mul div fma vmin vmax vabs vsqrt    fma(a, b, c) = a * b + c
+//   reduce_add reduce_max       over the lanes, in a fixed order
+//   to_i32 (nearest even), to_f32, pow2 (2^n of an I32 in [-126, 127]), vexp vtanh
+//   prefetch(p)                 a hint to bring the line at p near, for data used once
+//   f16_to_f32 f32_to_f16 bf16_to_f32 f32_to_bf16           single values, round to nearest even
+//
+// and, for the packed formats (cpu/formats/packed.h), products of "quads": each of kLanes rows has
+// four consecutive weights in a 32-bit lane.
+//
+//   kQuadsArePlanes             the activation layout that quads_dot reads, see
+//   kernels/packed_inl.h kQuadBiasQ8, kQuadBiasQ4    what quads_q8 and quads_q4 add to each weight
+//   QuadWeights quads_q8(p)     the quads of kLanes rows at p
+//   void quads_q4(p, low, high) the quads in the low nibbles and in the high nibbles
+//   QuadSum quads_start(s)      a sum that begins at s in every lane
+//   quads_dot(sum, w, a)        adds w . a for the four activations at a (8 bytes)
+//   F32 quads_total(sum)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu/simd/half.h"
+
+#if defined(AC_ISA_avx512) || defined(AC_ISA_amx)
+#include "cpu/simd/simd_avx512.h"
+#elif defined(AC_ISA_avx2) || defined(AC_ISA_avx_vnni)
+#include "cpu/simd/simd_avx2.h"
+#elif defined(AC_ISA_neon)
+#include "cpu/simd/simd_neon.h"
+#elif defined(AC_ISA_scalar)
+#include "cpu/simd/simd_scalar.h"
+#else
+#error "compile this file through ac_add_isa"
+#endif
+
+#include "cpu/simd/math.h"
