@@ -12,16 +12,17 @@ namespace ac {
 
 struct Receipt {
   Place place = Place::kLocal;
-  std::string model;    // the local variant's id, or the remote model as its server names it
+  std::string model;  // the local variant's id, or the remote model as its server names it
   RouteReason reason = RouteReason::kConfident;
-  std::optional<double> confidence;  // predicted success of what was chosen; none without a predictor
-  bool degraded = false;             // the full model was wanted and could not be had
-  std::string degraded_cause;        // "remote unreachable (connect: refused)"; empty unless degraded
-  std::string note;                  // anything else worth knowing: "the server counted no tokens"
+  std::optional<double>
+      confidence;              // predicted success of what was chosen; none without a predictor
+  bool degraded = false;       // the full model was wanted and could not be had
+  std::string degraded_cause;  // "remote unreachable (connect: refused)"; empty unless degraded
+  std::string note;            // anything else worth knowing: "the server counted no tokens"
   int64_t completion_tokens = 0;
   int64_t prompt_tokens = 0;
-  int64_t reused_tokens = 0;  // prompt tokens whose state was still in the cache
-  double seconds = 0;         // from the question to the end of the answer
+  int64_t reused_tokens = 0;       // prompt tokens whose state was still in the cache
+  double seconds = 0;              // from the question to the end of the answer
   double first_token_seconds = 0;  // 0 when no text came
   double cost_usd = 0;
   std::string finish;  // "stop", "length", "cancelled", "interrupted"

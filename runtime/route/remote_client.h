@@ -1,14 +1,15 @@
 // The remote full model behind an OpenAI-compatible API, over libcurl's multi interface.
 //
-// TLS is always verified; plain http goes to loopback only. Redirects are not followed, nothing is taken
-// from the environment (a proxy is used only where RemoteOptions::proxy names it: https_proxy left over
-// in a shell must not send prompts elsewhere), no compression is asked for. One deadline for each stage; an
-// answer is complete only with a finish_reason and [DONE] (or a whole JSON body); anything else is an
-// error, never a short answer.
+// TLS is always verified; plain http goes to loopback only. Redirects are not followed, nothing is
+// taken from the environment (a proxy is used only where RemoteOptions::proxy names it: https_proxy
+// left over in a shell must not send prompts elsewhere), no compression is asked for. One deadline
+// for each stage; an answer is complete only with a finish_reason and [DONE] (or a whole JSON
+// body); anything else is an error, never a short answer.
 //
-// One retry loop: at most two retries, 0.5 s doubling with jitter or what Retry-After says if that fits in
-// the rest of the deadline; only before the first relayed piece, only after a failed connect or status
-// 408, 409, 429, 5xx. A breaker in front of it stops asking a remote that keeps failing (breaker.h).
+// One retry loop: at most two retries, 0.5 s doubling with jitter or what Retry-After says if that
+// fits in the rest of the deadline; only before the first relayed piece, only after a failed
+// connect or status 408, 409, 429, 5xx. A breaker in front of it stops asking a remote that keeps
+// failing (breaker.h).
 #pragma once
 
 #include <chrono>
@@ -38,7 +39,7 @@ class Secret {
 };
 
 struct RemoteOptions {
-  std::string url;    // base, "https://host/v1"
+  std::string url;  // base, "https://host/v1"
   std::string model;
   Secret api_key;
   std::string ca_file;  // empty: the system's; otherwise only what this file holds is trusted
@@ -64,7 +65,7 @@ struct RemoteRequest {
 
 struct RemoteAnswer {
   std::string text;
-  std::string model;          // as the server names it, safe to print
+  std::string model;  // as the server names it, safe to print
   std::string finish_reason;
   bool usage_known = false;   // false: the server counted no tokens; both counts and the cost are 0
   int64_t prompt_tokens = 0;  // counted by the server
@@ -78,15 +79,16 @@ struct RemoteAnswer {
 // Thread-safe: concurrent calls use a connection each.
 class RemoteClient {
  public:
-  // Errors: kInvalidArgument (not an http(s) URL, one with credentials, query or fragment, plain http to
-  // a host that is not loopback, a key with control characters, no model, a timeout below 1 ms).
+  // Errors: kInvalidArgument (not an http(s) URL, one with credentials, query or fragment, plain
+  // http to a host that is not loopback, a key with control characters, no model, a timeout below 1
+  // ms).
   static Result<std::unique_ptr<RemoteClient>> create(RemoteOptions options,
                                                       const Clock& clock = system_clock());
   virtual ~RemoteClient() = default;
 
-  // Errors: kRemote with the stage that failed ("connect: ...", "tls: ...", "http 503: ...", "stream cut
-  // after 3 events"); kCancelled when `cancel` was raised or on_text returned false. The key never
-  // appears in a message, even where the server sends it back.
+  // Errors: kRemote with the stage that failed ("connect: ...", "tls: ...", "http 503: ...",
+  // "stream cut after 3 events"); kCancelled when `cancel` was raised or on_text returned false.
+  // The key never appears in a message, even where the server sends it back.
   virtual Result<RemoteAnswer> complete(const RemoteRequest& request) = 0;
   // GET {url}/models, all of it within the connect deadline.
   virtual Result<std::vector<std::string>> list_models() = 0;

@@ -1,8 +1,8 @@
 // Router: one question in, one answer with a receipt out.
 //
-// Predict, decide, run the local variant or the remote client, fall back. Until the first piece of text
-// has been relayed a failing remote is replaced by the best local variant, and the receipt says
-// `degraded`; after it nothing is spliced together: the answer ends as "interrupted".
+// Predict, decide, run the local variant or the remote client, fall back. Until the first piece of
+// text has been relayed a failing remote is replaced by the best local variant, and the receipt
+// says `degraded`; after it nothing is spliced together: the answer ends as "interrupted".
 //
 // Offline means that no socket is opened: the remote client is not even created.
 #pragma once
@@ -57,8 +57,8 @@ struct RouteRequest {
   std::optional<std::string> raw_prompt;
   // Of these the remote is sent max_tokens, temperature, top_p, seed and stop.
   GenerateOptions options;
-  std::optional<std::string> pin;     // a variant's id, "local" or "remote"
-  std::optional<double> threshold;    // instead of RouterOptions::threshold
+  std::optional<std::string> pin;   // a variant's id, "local" or "remote"
+  std::optional<double> threshold;  // instead of RouterOptions::threshold
 };
 
 struct Decision {
@@ -83,14 +83,14 @@ class Router {
   static Result<std::unique_ptr<Router>> create(RouterParts parts, RouterOptions options);
   ~Router();
 
-  // Where the question would go, without running anything or opening a socket. The last user message
-  // (or the raw prompt) is what is judged. Errors: those of decide() in policy.h; kInvalidArgument for
-  // a request without a prompt.
+  // Where the question would go, without running anything or opening a socket. The last user
+  // message (or the raw prompt) is what is judged. Errors: those of decide() in policy.h;
+  // kInvalidArgument for a request without a prompt.
   Result<Decision> decide(const RouteRequest& request) const;
 
-  // Errors: as decide(); those of the local engine where no other place may answer; kRemote where the
-  // remote failed and there is no local model or the user pinned the remote. A cancelled
-  // answer is not an error: receipt.finish is "cancelled".
+  // Errors: as decide(); those of the local engine where no other place may answer; kRemote where
+  // the remote failed and there is no local model or the user pinned the remote. A cancelled answer
+  // is not an error: receipt.finish is "cancelled".
   Result<RoutedAnswer> answer(const RouteRequest& request);
 
   // The engine of a variant, loaded if need be; valid until the next call of answer() or engine().

@@ -11,7 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "models/predictor/predictor.h"
 #include "models/store/zoo.h"
 #include "runtime/engine/session.h"
 #include "runtime/route/policy.h"
@@ -19,15 +18,14 @@
 namespace ac {
 
 struct LocalVariant {
-  std::string id;
-  double cost = 0;            // bit-operations per token: MACs x weight bits / 16
+  VariantCost cost;  // id, bit-operations per token, context: what the policy wants to know
   uint64_t memory_bytes = 0;  // of its weights, what the cache counts
 };
 
 class VariantSource {
  public:
   virtual ~VariantSource() = default;
-  virtual std::span<const LocalVariant> variants() const = 0;  // cheapest first
+  virtual std::span<const LocalVariant> variants() const = 0;
   // Errors: kNotFound, kCorruptFile, kOutOfMemory and those of Engine::load.
   virtual Result<std::unique_ptr<Engine>> load(std::string_view id) const = 0;
 };
@@ -39,13 +37,6 @@ std::unique_ptr<VariantSource> variants_of_zoo(std::shared_ptr<const Zoo> zoo,
 // the checkpoint has moved into the first engine.
 Result<std::unique_ptr<VariantSource>> variant_of_checkpoint(std::string id, Checkpoint checkpoint,
                                                              EngineOptions options);
-
-// The variants with the success that the prediction gives each. A variant named like a tier takes that
-// tier's; otherwise the variants are spread evenly, in order of cost, over the tiers below the full
-// model's. `prediction` empty: success 0.
-std::vector<Candidate> candidates_of(std::span<const LocalVariant> variants,
-                                     std::span<const std::string> tiers,
-                                     const Prediction& prediction);
 
 // Loads on demand and keeps the engines last used. Not thread-safe.
 class VariantCache {
