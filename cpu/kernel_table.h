@@ -13,15 +13,15 @@
 
 namespace ac::cpu {
 
-// Decodes one row of `n` weights in some format to f32.
-using DecodeRow = void (*)(const void* row, size_t n, float* out) noexcept;
+// Decodes one row of `n` weights in some format to f32, as Codec::decode_row in formats/codecs.h.
+using DecodeRow = void (*)(const std::byte* row, float* out, size_t n);
 
 // One piece of y = x W^T + bias: the rows [row_begin, row_end) of W, all tokens.
 // row_begin is a multiple of 16; row_end is one too, or n_out.
 struct MatmulArgs {
-  const void* weights = nullptr;   // the whole matrix, [n_out, n_in] in the kernel's format
-  size_t row_bytes = 0;            // row-major formats: bytes from one row to the next
-  DecodeRow decode_row = nullptr;  // only for the kernels named `decoded`
+  const std::byte* weights = nullptr;  // the whole matrix, [n_out, n_in] in the kernel's format
+  size_t row_bytes = 0;                // row-major formats: bytes from one row to the next
+  DecodeRow decode_row = nullptr;      // only for the kernels named `decoded`
   size_t n_out = 0;
   size_t n_in = 0;
   size_t row_begin = 0;

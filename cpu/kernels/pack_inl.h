@@ -2,6 +2,9 @@
 // 32-bit quads.
 #pragma once
 
+#include "cpu/kernel_table.h"
+#include "cpu/simd/simd.h"
+
 namespace ac::cpu::AC_ISA {
 namespace {
 

@@ -15,6 +15,9 @@
 //                                         bias * sum away
 #pragma once
 
+#include "cpu/kernel_table.h"
+#include "cpu/simd/simd.h"
+
 namespace ac::cpu::AC_ISA {
 namespace {
 
@@ -142,7 +145,7 @@ void multiply_group(const MatmulArgs& args, size_t group, size_t token, bool is_
   constexpr size_t kVectors = 16 / kLanes;
   const size_t n_pairs = (args.n_in + 63) / 64;
   const uint8_t* pair =
-      static_cast<const uint8_t*>(args.weights) + group * n_pairs * Format::kPairBytes;
+      reinterpret_cast<const uint8_t*>(args.weights) + group * n_pairs * Format::kPairBytes;
   const uint8_t* quants[kTokens];
   const float* scales[kTokens];
   const int32_t* block_sums[kTokens];

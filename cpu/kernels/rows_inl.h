@@ -3,6 +3,9 @@
 // end.
 #pragma once
 
+#include "cpu/kernel_table.h"
+#include "cpu/simd/simd.h"
+
 namespace ac::cpu::AC_ISA {
 namespace {
 
@@ -92,18 +95,17 @@ AC_INLINE void dot_row_tokens(const typename Row::Element* w, const MatmulArgs& 
 
 template <class Row>
 void multiply_rows(const MatmulArgs& args) noexcept {
-  const auto* weights = static_cast<const uint8_t*>(args.weights);
   for (size_t row = args.row_begin; row < args.row_end; ++row) {
-    const auto* w = reinterpret_cast<const typename Row::Element*>(weights + row * args.row_bytes);
+    const auto* w =
+        reinterpret_cast<const typename Row::Element*>(args.weights + row * args.row_bytes);
     dot_row_tokens<Row>(w, args, row);
   }
 }
 
 void multiply_rows_decoded(const MatmulArgs& args) noexcept {
-  const auto* weights = static_cast<const uint8_t*>(args.weights);
   auto* decoded = static_cast<float*>(args.scratch);
   for (size_t row = args.row_begin; row < args.row_end; ++row) {
-    args.decode_row(weights + row * args.row_bytes, args.n_in, decoded);
+    args.decode_row(args.weights + row * args.row_bytes, decoded, args.n_in);
     dot_row_tokens<RowF32>(decoded, args, row);
   }
 }

@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include "cpu/simd/half.h"
+
 namespace ac::cpu::AC_ISA {
 namespace {
 

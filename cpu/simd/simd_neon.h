@@ -3,6 +3,8 @@
 
 #include <arm_neon.h>
 
+#include "cpu/simd/half.h"
+
 namespace ac::cpu::AC_ISA {
 namespace {
 

@@ -2,6 +2,8 @@
 // against. The names are explained in simd.h.
 #pragma once
 
+#include "cpu/simd/half.h"
+
 namespace ac::cpu::AC_ISA {
 namespace {
 
