@@ -1,4 +1,5 @@
 // Metadata to ModelConfig: every dimension is bounded before anything is computed from it.
+#include <algorithm>
 #include <cmath>
 
 #include "models/arch/family.h"
@@ -10,6 +11,7 @@ constexpr uint64_t kMaxModelWidth = 65536;
 constexpr uint64_t kMaxLayers = 512;
 constexpr uint64_t kMaxHeads = 1024;
 constexpr uint64_t kMaxHeadWidth = 1024;
+constexpr int64_t kMaxAttentionWidth = 1 << 17;  // heads times their width
 constexpr uint64_t kMaxFeedForward = 1u << 20;
 constexpr uint64_t kMaxVocabulary = 1u << 21;
 constexpr uint64_t kMaxContext = 1u << 24;
@@ -134,6 +136,11 @@ Status read_heads(const Checkpoint& checkpoint, const Family& family, ModelConfi
   if (d_rot > d_head || d_rot % 2 != 0) {
     return out_of_range(checkpoint, rot_key, static_cast<double>(d_rot),
                         fmt::format("an even number, at most the head's width {}", d_head));
+  }
+  const int32_t most_heads = *std::max_element(heads.begin(), heads.end());
+  if (most_heads * static_cast<int64_t>(d_head) > kMaxAttentionWidth) {
+    return fail(ErrorCode::kCorruptFile, "{}: {} heads of width {}, expected at most {} together",
+                checkpoint.origin, most_heads, d_head, kMaxAttentionWidth);
   }
   config->d_head = static_cast<int32_t>(d_head);
   config->d_rot = static_cast<int32_t>(d_rot);

@@ -327,8 +327,9 @@ Result<Checkpoint> parse_gguf(std::span<const std::byte> bytes, std::shared_ptr<
 
 Result<Checkpoint> open_gguf(const std::string& path) {
   AC_TRY(std::shared_ptr<const MappedFile> file, MappedFile::open(path));
-  const std::span<const std::byte> bytes = file->bytes();
-  return parse_gguf(bytes, std::move(file), path);
+  AC_TRY(Checkpoint checkpoint, parse_gguf(file->bytes(), file, path));
+  checkpoint.drop_pages = [file](std::span<const std::byte> range) { file->drop_pages(range); };
+  return checkpoint;
 }
 
 }  // namespace ac

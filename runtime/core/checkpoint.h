@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -57,6 +58,9 @@ class Checkpoint {
   std::map<std::string, MetaValue, std::less<>> metadata;
   std::map<std::string, TensorView, std::less<>> tensors;
   std::vector<std::string> tensor_order;  // names in the order of the file
+  // Tells the kernel that bytes of a tensor, copied elsewhere, need not stay resident. Empty where
+  // tensors do not lie in a mapped file.
+  std::function<void(std::span<const std::byte>)> drop_pages;
 
   // --- typed reading. A missing key is kNotFound, another type or a value out of range is
   // kCorruptFile; the message names the origin, the key, the type found and the one expected.

@@ -1,7 +1,9 @@
-// Engine: one variant loaded on one backend. Sequence: one conversation inside it.
+// Engine: one variant loaded on one backend, and the sequences that are live in its slots.
 //
 // Prefill runs in chunks, decode token by token; several sequences can be advanced in one step. What
 // two turns of a conversation share is not computed again.
+//
+// Thread safety: one call at a time per engine; a CancelFlag may be raised from any thread.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +25,11 @@
 namespace ac {
 
 struct EngineOptions {
-  std::string backend = "cpu";
+  std::string backend = "auto";
   int n_threads = 0;           // 0: one per core
-  int32_t n_context = 0;       // 0: the trained context, at most 4096
-  int32_t n_slots = 1;         // sequences that can be live at once
-  int32_t prefill_chunk = 512; // tokens per step
+  int32_t n_context = 0;        // 0: the trained context, at most 4096
+  int32_t n_slots = 1;          // sequences that can be live at once
+  int32_t prefill_chunk = 512;  // tokens per step
   KvFormat kv_format = KvFormat::kF16;
   uint64_t memory_limit_bytes = 0;  // 0: what the machine has available
 };
@@ -35,9 +37,9 @@ struct EngineOptions {
 struct GenerateOptions {
   SamplerOptions sampler;
   int32_t max_tokens = 256;
-  std::vector<std::string> stop;
-  int32_t n_logprobs = 0;  // > 0: top log-probabilities per token
-  // Called with each piece of whole UTF-8; returning false stops the answer.
+  std::vector<std::string> stop;  // the answer ends before the first of these; none may be empty
+  int32_t n_logprobs = 0;         // > 0: top log-probabilities per token
+  // Called with each piece of whole UTF-8; returning false stops the answer as a cancel does.
   std::function<bool(std::string_view piece)> on_text;
   const CancelFlag* cancel = nullptr;
 };
@@ -52,13 +54,13 @@ struct TokenLogprob {
 
 struct Generation {
   std::string text;
-  std::vector<int32_t> tokens;
+  std::vector<int32_t> tokens;  // without the one that ended the answer
   FinishReason finish = FinishReason::kStop;
   int32_t n_prompt_tokens = 0;
   int32_t n_reused_tokens = 0;  // prompt tokens whose state was still in the cache
   double prefill_s = 0;
   double decode_s = 0;
-  double mean_logprob = 0;
+  double mean_logprob = 0;      // of `tokens`, as the model gave them, before any sampling option
   std::vector<TokenLogprob> logprobs;
 };
 
@@ -68,6 +70,10 @@ class Engine {
   // Errors: those of load_model and Tokenizer; kOutOfMemory with the sum by part.
   // `checkpoint` is kept alive by the engine where the backend still reads it.
   static Result<std::unique_ptr<Engine>> load(Checkpoint checkpoint, const EngineOptions& options);
+  // The same on a backend that the caller made; options.backend and n_threads are not looked at.
+  static Result<std::unique_ptr<Engine>> load_on(std::unique_ptr<Backend> backend,
+                                                 Checkpoint checkpoint,
+                                                 const EngineOptions& options);
   virtual ~Engine() = default;
 
   virtual const ModelConfig& config() const = 0;
@@ -77,18 +83,21 @@ class Engine {
   virtual std::string_view backend_name() const = 0;
 
   // The tokens of a conversation (template applied, specials only from the template) or of a raw
-  // prompt (bos if the model wants it).
+  // prompt (bos if the model wants it). A model without a template continues the messages' texts,
+  // joined by newlines. Errors: those of ChatTemplate::parse and render.
   virtual Result<std::vector<int32_t>> tokens_of_chat(
       const std::vector<ChatMessage>& messages) const = 0;
   virtual std::vector<int32_t> tokens_of_text(std::string_view text) const = 0;
 
-  // One answer. Reuses what slot 0 still holds of the same beginning.
-  // Errors: kContextFull before anything is computed when the prompt does not fit; kCancelled is not
-  // an error but a finish reason.
+  // One answer. Reuses what a slot still holds of the same beginning.
+  // Errors: kContextFull before anything is computed when the prompt and one token do not fit;
+  // kInvalidArgument (an empty prompt, an id outside the vocabulary, a bad option); kCancelled is not an
+  // error but a finish reason.
   virtual Result<Generation> generate(std::span<const int32_t> prompt,
                                       const GenerateOptions& options) = 0;
 
-  // Several answers decoded together, one slot each. REQUIRES: prompts.size() <= n_slots.
+  // Several answers decoded together, one slot each; where there are more than slots, the rest wait for
+  // one to become free. REQUIRES: as many options as prompts. Errors: as generate(), for any of them.
   virtual Result<std::vector<Generation>> generate_batch(
       std::span<const std::vector<int32_t>> prompts, std::span<const GenerateOptions> options) = 0;
 

@@ -1,0 +1,113 @@
+#include "runtime/engine/answer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ac {
+
+std::string StopFilter::push(std::string_view text) {
+  if (stopped_) return {};
+  held_ += text;
+  size_t found = std::string::npos;
+  for (const std::string& stop : stops_) found = std::min(found, held_.find(stop));
+  if (found != std::string::npos) {
+    stopped_ = true;
+    held_.resize(found);
+    return std::exchange(held_, {});
+  }
+  // The longest end of the text with which a stop string begins stays here.
+  size_t keep = 0;
+  for (const std::string& stop : stops_) {
+    for (size_t n = std::min(stop.size() - 1, held_.size()); n > keep; --n) {
+      if (std::string_view(held_).substr(held_.size() - n) == std::string_view(stop).substr(0, n)) {
+        keep = n;
+      }
+    }
+  }
+  std::string shown = held_.substr(0, held_.size() - keep);
+  held_.erase(0, held_.size() - keep);
+  return shown;
+}
+
+std::string StopFilter::finish() { return std::exchange(held_, {}); }
+
+Answer::Answer(const Tokenizer& tokenizer, std::span<const int32_t> prompt,
+               const GenerateOptions& options, int32_t n_context)
+    : options_(options),
+      tokenizer_(tokenizer),
+      sampler_(options.sampler),
+      detokenizer_(tokenizer),
+      filter_(options.stop),
+      sequence_(prompt.begin(), prompt.end()),
+      n_prompt_(prompt.size()),
+      n_context_(static_cast<size_t>(n_context)) {
+  made_.n_prompt_tokens = static_cast<int32_t>(n_prompt_);
+}
+
+bool Answer::step(std::span<const float> logits) {
+  if (options_.max_tokens == 0) {
+    end(FinishReason::kLength);
+    return false;
+  }
+  const int32_t token = sampler_.sample(logits, sequence_);
+  if (tokenizer_.ends_generation(token)) {
+    end(FinishReason::kStop);
+    return false;
+  }
+  made_.tokens.push_back(token);
+  sequence_.push_back(token);
+  note_logprob(logits, token);
+  show(detokenizer_.push(token));
+  if (filter_.stopped()) {
+    end(FinishReason::kStop);
+  } else if (refused_) {
+    end(FinishReason::kCancelled);
+  } else if (made_.tokens.size() >= static_cast<size_t>(options_.max_tokens) ||
+             sequence_.size() > n_context_) {
+    // A token at position n_context has no place in the cache, so none can follow it.
+    end(FinishReason::kLength);
+  }
+  return !done_;
+}
+
+void Answer::note_logprob(std::span<const float> logits, int32_t token) {
+  const float logprob = log_probability(logits, token);
+  logprob_sum_ += static_cast<double>(logprob);
+  if (options_.n_logprobs > 0) {
+    made_.logprobs.push_back(
+        {token, logprob, top_log_probabilities(logits, options_.n_logprobs)});
+  }
+}
+
+void Answer::show(std::string_view piece) {
+  const std::string text = filter_.push(piece);
+  if (text.empty() || refused_) return;
+  made_.text += text;
+  if (options_.on_text && !options_.on_text(text)) refused_ = true;
+}
+
+void Answer::end(FinishReason reason) {
+  if (done_) return;
+  done_ = true;
+  made_.finish = reason;
+  if (filter_.stopped() || refused_) return;
+  show(detokenizer_.finish());
+  // The held-back text may have become a stop string with the last piece.
+  if (filter_.stopped()) {
+    made_.finish = FinishReason::kStop;
+    return;
+  }
+  const std::string rest = filter_.finish();
+  if (rest.empty() || refused_) return;
+  made_.text += rest;
+  if (options_.on_text) options_.on_text(rest);
+}
+
+Generation Answer::take() {
+  if (!made_.tokens.empty()) {
+    made_.mean_logprob = logprob_sum_ / static_cast<double>(made_.tokens.size());
+  }
+  return std::move(made_);
+}
+
+}  // namespace ac

@@ -1,0 +1,434 @@
+// Engine: slots, steps and what lies in the cache.
+//
+// A step takes one token of every sequence that is answering and fills up with prompt tokens of those
+// that are not yet; so a long prompt does not hold up the others for longer than a chunk.
+#include "runtime/engine/session.h"
+
+#include <tbb/task_group.h>
+
+#include <algorithm>
+#include <list>
+#include <numeric>
+#include <optional>
+
+#include "runtime/core/clock.h"
+#include "runtime/core/log.h"
+#include "runtime/engine/answer.h"
+#include "runtime/engine/backends.h"
+#include "runtime/engine/memory.h"
+
+namespace ac {
+namespace {
+
+constexpr int32_t kMaxContext = 1 << 24;
+constexpr int32_t kMaxSlots = 256;
+constexpr int32_t kDefaultContext = 4096;
+// Rows of logits that are computed at once when all positions are wanted; bounds their memory.
+constexpr size_t kLogitRows = 32;
+
+// A sequence of the cache: the tokens whose keys and values it holds, from position 0.
+struct Slot {
+  std::vector<int32_t> tokens;
+  uint64_t last_used = 0;
+  bool busy = false;
+};
+
+size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  const size_t n = std::min(a.size(), b.size());
+  return static_cast<size_t>(
+      std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(n), b.begin()).first - a.begin());
+}
+
+// The tokens of a step, gathered from several sequences.
+struct StepTokens {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> positions;
+  std::vector<int32_t> slots;
+  std::vector<int32_t> logit_rows;
+
+  void clear() {
+    tokens.clear();
+    positions.clear();
+    slots.clear();
+    logit_rows.clear();
+  }
+  void append(std::span<const int32_t> sequence, size_t begin, size_t end, size_t slot) {
+    for (size_t i = begin; i < end; ++i) {
+      tokens.push_back(sequence[i]);
+      positions.push_back(static_cast<int32_t>(i));
+      slots.push_back(static_cast<int32_t>(slot));
+    }
+  }
+  void want_last_logits() { logit_rows.push_back(static_cast<int32_t>(tokens.size()) - 1); }
+};
+
+// An answer that has a slot.
+struct Running {
+  size_t prompt_index;
+  size_t slot;
+  Answer answer;
+  int32_t n_reused = 0;
+  Clock::TimePoint started;
+  Clock::TimePoint first_logits;
+  bool has_logits = false;
+  // Where its logits are in the current step; -1: none yet.
+  int32_t logit_row = -1;
+};
+
+class EngineImpl final : public Engine {
+ public:
+  EngineImpl(Checkpoint checkpoint, std::unique_ptr<Backend> backend, const EngineOptions& options)
+      : checkpoint_(std::move(checkpoint)), backend_(std::move(backend)), options_(options) {}
+
+  Status load();
+
+  const ModelConfig& config() const override { return model_.config; }
+  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  const ChatTemplate* chat_template() const override {
+    return template_.has_value() && template_->has_value() ? &**template_ : nullptr;
+  }
+  int32_t n_context() const override { return n_context_; }
+  std::string_view backend_name() const override { return backend_->name(); }
+
+  Result<std::vector<int32_t>> tokens_of_chat(
+      const std::vector<ChatMessage>& messages) const override;
+  std::vector<int32_t> tokens_of_text(std::string_view text) const override;
+  Result<Generation> generate(std::span<const int32_t> prompt,
+                              const GenerateOptions& options) override;
+  Result<std::vector<Generation>> generate_batch(
+      std::span<const std::vector<int32_t>> prompts,
+      std::span<const GenerateOptions> options) override;
+  Result<std::vector<float>> logits(std::span<const int32_t> tokens) override;
+
+ private:
+  Status load_text();
+  Status check_tokens(std::span<const int32_t> tokens) const;
+  Status check_request(std::span<const int32_t> prompt, const GenerateOptions& options) const;
+  // The bos in front, unless it is there already.
+  std::vector<int32_t> with_bos(std::vector<int32_t> tokens) const;
+
+  Result<std::vector<Generation>> run(std::span<const std::span<const int32_t>> prompts,
+                                      std::span<const GenerateOptions* const> options);
+  Running start(size_t prompt_index, std::span<const int32_t> prompt,
+                const GenerateOptions& options);
+  void gather(std::list<Running>& running);
+  // Runs step_. -> the logits of its logit_rows.
+  Result<std::span<const float>> run_step();
+  void forget_all();
+
+  Checkpoint checkpoint_;
+  std::unique_ptr<Backend> backend_;
+  EngineOptions options_;
+  Model model_;
+  std::unique_ptr<const Tokenizer> tokenizer_;
+  std::optional<Result<ChatTemplate>> template_;  // none, parsed, or why it could not be
+  int32_t n_context_ = 0;
+  std::vector<Slot> slots_;
+  uint64_t use_count_ = 0;
+  StepTokens step_;
+};
+
+// --- loading ------------------------------------------------------------------------------------
+
+Status check_option(std::string_view name, int64_t value, int64_t min, int64_t max) {
+  if (value >= min && value <= max) return {};
+  return fail(ErrorCode::kInvalidArgument, "{} is {}, expected {} to {}", name, value, min, max);
+}
+
+Status EngineImpl::load_text() {
+  AC_TRY(tokenizer_, Tokenizer::from_checkpoint(checkpoint_));
+  constexpr std::string_view kTemplateKey = "tokenizer.chat_template";
+  if (checkpoint_.has(kTemplateKey)) {
+    AC_TRY(const std::string_view source, checkpoint_.get_string(kTemplateKey));
+    // A template beyond our Jinja matters only to those who chat.
+    template_ = ChatTemplate::parse(source);
+  }
+  return {};
+}
+
+Status EngineImpl::load() {
+  AC_TRY_STATUS(check_option("the context", options_.n_context, 0, kMaxContext));
+  AC_TRY_STATUS(check_option("the number of slots", options_.n_slots, 1, kMaxSlots));
+  AC_TRY_STATUS(check_option("the prefill chunk", options_.prefill_chunk, 1, 1 << 16));
+  AC_TRY(const ModelConfig config, read_model_config(checkpoint_));
+  n_context_ =
+      options_.n_context > 0 ? options_.n_context : std::min(config.n_context, kDefaultContext);
+  if (n_context_ > config.n_context) {
+    log_warning("{}: a context of {} tokens; the model was trained on {}", checkpoint_.origin,
+                n_context_, config.n_context);
+  }
+  options_.prefill_chunk = std::min(options_.prefill_chunk, n_context_);
+
+  const KvShape kv_shape = config.kv_shape(options_.n_slots, n_context_, options_.kv_format);
+  const MemoryPlan plan =
+      plan_memory(checkpoint_, config, kv_shape, options_.prefill_chunk, *backend_);
+  const uint64_t limit =
+      options_.memory_limit_bytes > 0 ? options_.memory_limit_bytes : available_memory_bytes();
+  AC_TRY_STATUS(check_memory(plan, limit, checkpoint_.origin));
+
+  // The vocabulary is read while the backend arranges the weights.
+  Status text;
+  tbb::task_group beside;
+  beside.run([&] { text = load_text(); });
+  auto model = load_model(checkpoint_, *backend_, {.n_context = n_context_});
+  Status cache;
+  if (model) cache = backend_->create_kv(kv_shape);
+  beside.wait();
+  if (!model) return model.error();
+  AC_TRY_STATUS(cache);
+  AC_TRY_STATUS(text);
+  model_ = std::move(*model);
+  if (tokenizer_->n_vocab() > model_.config.n_vocab) {
+    return fail(ErrorCode::kCorruptFile, "{}: the tokenizer has {} tokens, the model {}",
+                checkpoint_.origin, tokenizer_->n_vocab(), model_.config.n_vocab);
+  }
+  slots_.resize(static_cast<size_t>(options_.n_slots));
+  return {};
+}
+
+// --- text to tokens -----------------------------------------------------------------------------
+
+std::vector<int32_t> EngineImpl::with_bos(std::vector<int32_t> tokens) const {
+  const std::optional<int32_t> bos = tokenizer_->bos();
+  const bool there = !tokens.empty() && bos.has_value() && tokens.front() == *bos;
+  if (tokenizer_->adds_bos() && bos.has_value() && !there) tokens.insert(tokens.begin(), *bos);
+  return tokens;
+}
+
+std::vector<int32_t> EngineImpl::tokens_of_text(std::string_view text) const {
+  return with_bos(tokenizer_->encode(text));
+}
+
+Result<std::vector<int32_t>> EngineImpl::tokens_of_chat(
+    const std::vector<ChatMessage>& messages) const {
+  if (!template_.has_value()) {
+    std::string text;
+    for (const ChatMessage& message : messages) {
+      if (!text.empty()) text += '\n';
+      text += message.content;
+    }
+    return tokens_of_text(text);
+  }
+  if (!template_->has_value()) {
+    return with_context(template_->error(), fmt::format("{}: chat template", checkpoint_.origin));
+  }
+  const auto text_of = [&](std::optional<int32_t> id) {
+    return id.has_value() ? std::string(tokenizer_->token_bytes(*id, true)) : std::string();
+  };
+  AC_TRY(const MarkedText text, (*template_)->render({.messages = messages,
+                                                      .add_generation_prompt = true,
+                                                      .bos_token = text_of(tokenizer_->bos()),
+                                                      .eos_token = text_of(tokenizer_->eos())}));
+  return with_bos(tokenizer_->encode_marked(text));
+}
+
+// --- answers ------------------------------------------------------------------------------------
+
+Status EngineImpl::check_tokens(std::span<const int32_t> tokens) const {
+  if (tokens.empty()) return fail(ErrorCode::kInvalidArgument, "a prompt without tokens");
+  for (int32_t token : tokens) {
+    if (token < 0 || token >= model_.config.n_vocab) {
+      return fail(ErrorCode::kInvalidArgument, "token {} is outside the vocabulary of {}", token,
+                  model_.config.n_vocab);
+    }
+  }
+  return {};
+}
+
+Status EngineImpl::check_request(std::span<const int32_t> prompt,
+                                 const GenerateOptions& options) const {
+  AC_TRY_STATUS(check_tokens(prompt));
+  AC_TRY_STATUS(check_sampler_options(options.sampler));
+  AC_TRY_STATUS(check_option("max_tokens", options.max_tokens, 0, kMaxContext));
+  AC_TRY_STATUS(check_option("n_logprobs", options.n_logprobs, 0, model_.config.n_vocab));
+  for (const std::string& stop : options.stop) {
+    if (stop.empty()) return fail(ErrorCode::kInvalidArgument, "an empty stop string");
+  }
+  if (prompt.size() + 1 > static_cast<size_t>(n_context_)) {
+    return fail(ErrorCode::kContextFull,
+                "a prompt of {} tokens and one of the answer exceed the context of {}",
+                prompt.size(), n_context_);
+  }
+  return {};
+}
+
+Result<Generation> EngineImpl::generate(std::span<const int32_t> prompt,
+                                        const GenerateOptions& options) {
+  const GenerateOptions* one[] = {&options};
+  AC_TRY(std::vector<Generation> made, run({&prompt, 1}, one));
+  return std::move(made.front());
+}
+
+Result<std::vector<Generation>> EngineImpl::generate_batch(
+    std::span<const std::vector<int32_t>> prompts, std::span<const GenerateOptions> options) {
+  AC_CHECK(prompts.size() == options.size());
+  const std::vector<std::span<const int32_t>> views(prompts.begin(), prompts.end());
+  std::vector<const GenerateOptions*> pointers;
+  for (const GenerateOptions& each : options) pointers.push_back(&each);
+  return run(views, pointers);
+}
+
+// The free slot that holds most of the prompt's beginning; among equals the one unused for longest.
+Running EngineImpl::start(size_t prompt_index, std::span<const int32_t> prompt,
+                          const GenerateOptions& options) {
+  size_t best = slots_.size();
+  size_t best_prefix = 0;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].busy) continue;
+    const size_t prefix = common_prefix(slots_[i].tokens, prompt);
+    const bool wins = best == slots_.size() || prefix > best_prefix ||
+                      (prefix == best_prefix && slots_[i].last_used < slots_[best].last_used);
+    if (wins) {
+      best = i;
+      best_prefix = prefix;
+    }
+  }
+  AC_CHECK(best < slots_.size());
+  Slot& slot = slots_[best];
+  slot.busy = true;
+  slot.last_used = ++use_count_;
+  // The last token is always computed: its logits are what the answer begins with.
+  const size_t reused = std::min(best_prefix, prompt.size() - 1);
+  slot.tokens.resize(reused);
+  const auto now = system_clock().now();
+  return {.prompt_index = prompt_index,
+          .slot = best,
+          .answer = Answer(*tokenizer_, prompt, options, n_context_),
+          .n_reused = static_cast<int32_t>(reused),
+          .started = now,
+          .first_logits = now};
+}
+
+void EngineImpl::gather(std::list<Running>& running) {
+  step_.clear();
+  const auto chunk = static_cast<size_t>(options_.prefill_chunk);
+  const auto take = [&](Running& one, size_t limit) {
+    const std::vector<int32_t>& sequence = one.answer.sequence();
+    std::vector<int32_t>& held = slots_[one.slot].tokens;
+    const size_t begin = held.size();
+    const size_t end = std::min(sequence.size(), begin + limit);
+    step_.append(sequence, begin, end, one.slot);
+    held.insert(held.end(), sequence.begin() + static_cast<ptrdiff_t>(begin),
+                sequence.begin() + static_cast<ptrdiff_t>(end));
+    if (end == sequence.size()) {
+      one.logit_row = static_cast<int32_t>(step_.logit_rows.size());
+      step_.want_last_logits();
+    }
+  };
+  for (Running& one : running) {
+    one.logit_row = -1;
+    if (one.has_logits) take(one, 1);
+  }
+  for (Running& one : running) {
+    if (!one.has_logits && step_.tokens.size() < chunk) take(one, chunk - step_.tokens.size());
+  }
+}
+
+Result<std::span<const float>> EngineImpl::run_step() {
+  backend_->begin_step(
+      {.tokens = step_.tokens, .positions = step_.positions, .slots = step_.slots});
+  const Value out = forward(*backend_, model_, step_.logit_rows);
+  if (auto status = backend_->end_step(); !status) {
+    forget_all();
+    return status.error();
+  }
+  return step_.logit_rows.empty() ? std::span<const float>() : backend_->read(out);
+}
+
+void EngineImpl::forget_all() {
+  for (Slot& slot : slots_) slot = Slot{};
+}
+
+Result<std::vector<Generation>> EngineImpl::run(std::span<const std::span<const int32_t>> prompts,
+                                                std::span<const GenerateOptions* const> options) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    AC_TRY_STATUS(check_request(prompts[i], *options[i]));
+  }
+  const auto n_vocab = static_cast<size_t>(model_.config.n_vocab);
+  std::vector<Generation> made(prompts.size());
+  std::list<Running> running;
+  size_t next = 0;
+  while (next < prompts.size() || !running.empty()) {
+    while (next < prompts.size() && running.size() < slots_.size()) {
+      running.push_back(start(next, prompts[next], *options[next]));
+      ++next;
+    }
+    for (Running& one : running) {
+      if (one.answer.cancelled_from_outside()) one.answer.cancel();
+    }
+    std::erase_if(running, [&](Running& one) {
+      if (!one.answer.done()) return false;
+      slots_[one.slot].busy = false;
+      const auto now = system_clock().now();
+      if (!one.has_logits) one.first_logits = now;
+      Generation& generation = made[one.prompt_index];
+      generation = one.answer.take();
+      generation.n_reused_tokens = one.n_reused;
+      generation.prefill_s = seconds_between(one.started, one.first_logits);
+      generation.decode_s = seconds_between(one.first_logits, now);
+      return true;
+    });
+    if (running.empty()) continue;
+
+    gather(running);
+    AC_TRY(const std::span<const float> logits, run_step());
+    for (Running& one : running) {
+      if (one.logit_row < 0) continue;
+      if (!one.has_logits) {
+        one.has_logits = true;
+        one.first_logits = system_clock().now();
+      }
+      one.answer.step(logits.subspan(static_cast<size_t>(one.logit_row) * n_vocab, n_vocab));
+    }
+  }
+  return made;
+}
+
+Result<std::vector<float>> EngineImpl::logits(std::span<const int32_t> tokens) {
+  AC_TRY_STATUS(check_tokens(tokens));
+  if (tokens.size() > static_cast<size_t>(n_context_)) {
+    return fail(ErrorCode::kContextFull, "{} tokens exceed the context of {}", tokens.size(),
+                n_context_);
+  }
+  const auto n_vocab = static_cast<size_t>(model_.config.n_vocab);
+  const uint64_t bytes = uint64_t{tokens.size()} * n_vocab * sizeof(float);
+  if (bytes > available_memory_bytes()) {
+    return fail(ErrorCode::kOutOfMemory, "logits of {} positions take {} bytes", tokens.size(),
+                bytes);
+  }
+  std::vector<float> all;
+  all.reserve(tokens.size() * n_vocab);
+  std::vector<int32_t>& held = slots_[0].tokens;
+  held.clear();
+  const size_t chunk = std::min(kLogitRows, static_cast<size_t>(options_.prefill_chunk));
+  while (held.size() < tokens.size()) {
+    const size_t begin = held.size();
+    const size_t end = std::min(tokens.size(), begin + chunk);
+    step_.clear();
+    step_.append(tokens, begin, end, 0);
+    step_.logit_rows.resize(end - begin);
+    std::iota(step_.logit_rows.begin(), step_.logit_rows.end(), 0);
+    AC_TRY(const std::span<const float> rows, run_step());
+    all.insert(all.end(), rows.begin(), rows.end());
+    held.assign(tokens.begin(), tokens.begin() + static_cast<ptrdiff_t>(end));
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::load_on(std::unique_ptr<Backend> backend,
+                                                Checkpoint checkpoint,
+                                                const EngineOptions& options) {
+  auto engine = std::make_unique<EngineImpl>(std::move(checkpoint), std::move(backend), options);
+  AC_TRY_STATUS(engine->load());
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+Result<std::unique_ptr<Engine>> Engine::load(Checkpoint checkpoint, const EngineOptions& options) {
+  AC_TRY(std::unique_ptr<Backend> backend, make_backend(options.backend, {.n_threads = options.n_threads,
+                                                 .drop_pages = checkpoint.drop_pages}));
+  return load_on(std::move(backend), std::move(checkpoint), options);
+}
+
+}  // namespace ac
