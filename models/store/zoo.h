@@ -28,15 +28,16 @@ struct ZooMember {
 struct ZooVariant {
   std::string id;  // ^[a-z0-9][a-z0-9._-]{0,63}$
   std::string member;
-  std::vector<std::string> techniques;  // "quantize q4_0", "low_rank 0.5", in the order applied
+  std::vector<std::string> techniques =
+      {};  // "quantize q4_0", "low_rank 0.5", in the order applied
   uint64_t parameters = 0;
   uint64_t macs_per_token = 0;
   uint64_t weight_bytes = 0;
   uint64_t bytes_per_token = 0;
   // Weight formats present and how many tensors have each; tensors left in a wider format than
   // asked, each with the reason.
-  std::map<std::string, uint64_t> formats;
-  std::vector<std::string> notes;
+  std::map<std::string, uint64_t> formats = {};
+  std::vector<std::string> notes = {};
 };
 
 struct ZooManifest {
@@ -48,12 +49,32 @@ struct ZooManifest {
   std::vector<ZooMember> members;    // every member but manifest.json
 };
 
-// Immutable; members are checked against their SHA-256 the first time they are opened.
+// A check that runs on a thread of its own.
+class PendingCheck {
+ public:
+  virtual ~PendingCheck() = default;
+  // Blocks until the check is done. Thread-safe; may be asked again.
+  virtual Status wait() const = 0;
+};
+
+// Weights that are being hashed while they are loaded. They are safe to run (parsing does not
+// depend on the hash), but no result may leave before check->wait() has succeeded.
+struct UncheckedVariant {
+  Checkpoint checkpoint;
+  std::shared_ptr<const PendingCheck> check;
+};
+
+// Immutable; members are checked against their SHA-256 the first time they are opened. Thread-safe.
 class Zoo {
  public:
   // Errors: kNotFound, kIo, kCorruptFile (foreign, duplicate, linked, escaping, undeclared or
-  // missing members, sizes that differ from the manifest, a manifest that breaks its schema).
+  // missing members, sizes that differ from the manifest, a manifest that breaks its schema, any
+  // flipped bit outside the members' data).
   static Result<std::shared_ptr<const Zoo>> open(const std::string& path);
+  // The same from memory; `owner` keeps `bytes` alive, `path` names it in errors.
+  static Result<std::shared_ptr<const Zoo>> parse(std::span<const std::byte> bytes,
+                                                  std::shared_ptr<const void> owner,
+                                                  std::string path);
   virtual ~Zoo() = default;
 
   virtual const ZooManifest& manifest() const = 0;
@@ -61,12 +82,17 @@ class Zoo {
   // The variant's weights together with the zoo's tokenizer. Errors: kNotFound naming the variants
   // there are; kCorruptFile when the member's hash differs.
   virtual Result<Checkpoint> open_variant(std::string_view id) const = 0;
+  // The same without waiting for the hash of the weights (1.2 GB/s where the CPU has SHA
+  // instructions): for a fast start.
+  virtual Result<UncheckedVariant> open_variant_unchecked(std::string_view id) const = 0;
   virtual Result<std::optional<Checkpoint>> open_predictor() const = 0;
+  // A member as it is, checked. Errors: kNotFound, kCorruptFile.
+  virtual Result<std::span<const std::byte>> member(std::string_view name) const = 0;
   // Reads and hashes everything.
   virtual Status verify() const = 0;
 };
 
-// Writes a zoo member by member: to a temporary file, synced, renamed on finish().
+// What a zoo is written from.
 struct ZooDraft {
   ZooManifest manifest;  // members are filled in by write_zoo
   struct Member {
@@ -76,6 +102,8 @@ struct ZooDraft {
   };
   std::vector<Member> members;
 };
+// Writes to a temporary file, syncs, renames: a reader sees the old zoo or the new one. The same
+// draft gives the same bytes.
 Status write_zoo(const std::string& path, const ZooDraft& draft);
 
 // The manifest as JSON and back. Errors: kCorruptFile.
