@@ -19,7 +19,7 @@ namespace ac::cpu {
 namespace {
 
 template <class Format>
-void decode(const std::byte* row, float* out, size_t n) {
+void decode(const std::byte* row, float* out, size_t n) noexcept {
   AC_CHECK(n % Format::kBlockWeights == 0);
   for (size_t i = 0; i < n; i += Format::kBlockWeights, row += Format::kBlockBytes) {
     Format::decode_block(row, out + i);
@@ -27,7 +27,7 @@ void decode(const std::byte* row, float* out, size_t n) {
 }
 
 template <class Format>
-void encode(const float* in, std::byte* row, size_t n) {
+void encode(const float* in, std::byte* row, size_t n) noexcept {
   AC_CHECK(n % Format::kBlockWeights == 0);
   for (size_t i = 0; i < n; i += Format::kBlockWeights, row += Format::kBlockBytes) {
     Format::encode_block(in + i, row);

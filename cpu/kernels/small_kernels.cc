@@ -1,11 +1,26 @@
 // The small kernels, compiled once per instruction set.
 #include "cpu/kernels/small_kernels.h"
 
-#include "cpu/simd/simd.h"
+#include "cpu/kernels/elementwise_inl.h"
+#include "cpu/kernels/kv_store_inl.h"
+#include "cpu/kernels/attention_inl.h"
 
 namespace ac::cpu::AC_ISA {
 
 extern const SmallKernels small_kernels;
-const SmallKernels small_kernels = {};
+const SmallKernels small_kernels = {
+    .rms_norm = rms_norm,
+    .rope_halves = rope_halves,
+    .rope_interleaved = rope_interleaved,
+    .gated_silu = gated_silu,
+    .gated_gelu_tanh = gated_gelu_tanh,
+    .add = add_to,
+    .scale = scale,
+    .softcap = softcap,
+    .decode_f16 = decode_f16,
+    .store_kv = store_kv,
+    .attend = attend,
+    .merge = merge,
+};
 
 }  // namespace ac::cpu::AC_ISA

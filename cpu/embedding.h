@@ -1,0 +1,13 @@
+// Single rows of a table of weights, in any format, as f32.
+#pragma once
+
+#include "cpu/kernels/small_kernels.h"
+#include "cpu/matmul.h"
+
+namespace ac::cpu {
+
+// Row `row` of the matrix -> out [n_in]. REQUIRES: row < n_out.
+void decode_matrix_row(const SmallKernels& kernels, const Matrix& matrix, size_t row,
+                       float* out) noexcept;
+
+}  // namespace ac::cpu
