@@ -17,6 +17,57 @@ MatmulPlan plan_blocks(const MatmulKernels& kernels, const Matrix& matrix, size_
           .activation_bytes = blocks_bytes(matrix.n_in, n_tokens)};
 }
 
+// From how many tokens on a panel of weights, converted once for all of them, pays.
+constexpr size_t kMinTokensAmx = 16;
+constexpr size_t kMinTokensTiles = 6;
+
+size_t padded_columns(size_t n_in) { return (n_in + 63) / 64 * 64; }
+
+// See kernels/amx_inl.h: 64 rows of bf16, and 16 of f32 where a format is decoded.
+MatmulPlan plan_amx(const MatmulKernels& kernels, const Matrix& matrix, size_t n_tokens) {
+  const size_t columns = padded_columns(matrix.n_in);
+  MatmulPlan plan = {.kernel = kernels.amx_decoded,
+                     .prepare = kernels.prepare_bf16_tiles,
+                     .activation_layout = ActivationLayout::kBf16Tiles,
+                     .n_tokens = n_tokens,
+                     .activation_bytes = (n_tokens + 15) / 16 * 16 * columns * 2,
+                     .scratch_bytes = 64 * columns * 2,
+                     .row_step = 64};
+  if (matrix.format == WeightFormat::kQ8_0_R16) {
+    plan.kernel = kernels.amx_q8_0_r16;
+  } else if (matrix.format == WeightFormat::kQ4_0_R16) {
+    plan.kernel = kernels.amx_q4_0_r16;
+  } else {
+    plan.scratch_bytes += 16 * columns * sizeof(float);
+  }
+  return plan;
+}
+
+// See kernels/tiles_inl.h: at most 32 rows of f32 in a panel, and 16 more where a format is
+// decoded.
+MatmulPlan plan_tiles(const MatmulKernels& kernels, const Matrix& matrix, size_t n_tokens) {
+  MatmulPlan plan = {.activation_layout = ActivationLayout::kRows,
+                     .n_tokens = n_tokens,
+                     .scratch_bytes = 32 * matrix.n_in * sizeof(float),
+                     .row_step = 32};
+  if (matrix.format == WeightFormat::kF32) {
+    plan.kernel = kernels.tiles_f32;
+  } else if (matrix.format == WeightFormat::kF16) {
+    plan.kernel = kernels.tiles_f16;
+  } else if (matrix.format == WeightFormat::kBF16) {
+    plan.kernel = kernels.tiles_bf16;
+  } else {
+    plan.kernel = kernels.tiles_decoded;
+    plan.scratch_bytes += 16 * matrix.n_in * sizeof(float);
+  }
+  return plan;
+}
+
+bool is_float(WeightFormat format) {
+  return format == WeightFormat::kF32 || format == WeightFormat::kF16 ||
+         format == WeightFormat::kBF16;
+}
+
 MatmulPlan plan_rows(const MatmulKernels& kernels, const Matrix& matrix, size_t n_tokens) {
   MatmulPlan plan = {.activation_layout = ActivationLayout::kRows, .n_tokens = n_tokens};
   if (matrix.format == WeightFormat::kF32) {
@@ -26,7 +77,6 @@ MatmulPlan plan_rows(const MatmulKernels& kernels, const Matrix& matrix, size_t 
   } else if (matrix.format == WeightFormat::kBF16) {
     plan.kernel = kernels.rows_bf16;
   } else {
-    AC_CHECK(matrix.decode_row != nullptr);
     plan.kernel = kernels.rows_decoded;
     plan.scratch_bytes = matrix.n_in * sizeof(float);
   }
@@ -36,9 +86,15 @@ MatmulPlan plan_rows(const MatmulKernels& kernels, const Matrix& matrix, size_t 
 }  // namespace
 
 MatmulPlan plan_matmul(const MatmulKernels& kernels, const Matrix& matrix, size_t n_tokens) {
-  if (matrix.format == WeightFormat::kQ8_0_R16 || matrix.format == WeightFormat::kQ4_0_R16) {
-    return plan_blocks(kernels, matrix, n_tokens);
+  const bool packed =
+      matrix.format == WeightFormat::kQ8_0_R16 || matrix.format == WeightFormat::kQ4_0_R16;
+  AC_CHECK(packed || is_float(matrix.format) || matrix.decode_row != nullptr);
+  // Matrices kept in floating point are not rounded further: no bf16 products for them.
+  if (kernels.amx_decoded != nullptr && n_tokens >= kMinTokensAmx && !is_float(matrix.format)) {
+    return plan_amx(kernels, matrix, n_tokens);
   }
+  if (packed) return plan_blocks(kernels, matrix, n_tokens);
+  if (n_tokens >= kMinTokensTiles) return plan_tiles(kernels, matrix, n_tokens);
   return plan_rows(kernels, matrix, n_tokens);
 }
 

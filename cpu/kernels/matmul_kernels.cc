@@ -3,7 +3,11 @@
 #include "cpu/kernels/pack_inl.h"
 #include "cpu/kernels/packed_inl.h"
 #include "cpu/kernels/rows_inl.h"
+#include "cpu/kernels/tiles_inl.h"
 #include "cpu/simd/simd.h"
+#if defined(AC_ISA_amx)
+#include "cpu/kernels/amx_inl.h"
+#endif
 
 namespace ac::cpu::AC_ISA {
 
@@ -16,14 +20,21 @@ const MatmulKernels matmul_kernels = {
     .rows_f16 = multiply_rows<RowF16>,
     .rows_bf16 = multiply_rows<RowBf16>,
     .rows_decoded = multiply_rows_decoded,
-    .tiles_f32 = nullptr,
-    .tiles_f16 = nullptr,
-    .tiles_bf16 = nullptr,
-    .tiles_decoded = nullptr,
+    .tiles_f32 = multiply_tiles<RowF32>,
+    .tiles_f16 = multiply_tiles<RowF16>,
+    .tiles_bf16 = multiply_tiles<RowBf16>,
+    .tiles_decoded = multiply_tiles_decoded,
+#if defined(AC_ISA_amx)
+    .prepare_bf16_tiles = prepare_bf16_tiles,
+    .amx_q8_0_r16 = multiply_amx<PanelQ8>,
+    .amx_q4_0_r16 = multiply_amx<PanelQ4>,
+    .amx_decoded = multiply_amx<PanelDecoded>,
+#else
     .prepare_bf16_tiles = nullptr,
     .amx_q8_0_r16 = nullptr,
     .amx_q4_0_r16 = nullptr,
     .amx_decoded = nullptr,
+#endif
     .gemm_bf16 = nullptr,
     .pack_q8_0 = pack_matrix<GgufQ8>,
     .pack_q4_0 = pack_matrix<GgufQ4>,

@@ -11,6 +11,7 @@
 //   splat zero add sub mul div fma vmin vmax vabs vsqrt    fma(a, b, c) = a * b + c
 //   reduce_add reduce_max       over the lanes, in a fixed order
 //   to_i32 (nearest even), to_f32, pow2 (2^n of an I32 in [-126, 127]), vexp vtanh
+//   transpose(m)                of a square F32 m[kLanes]; bits are moved, whatever they mean
 //   prefetch(p)                 a hint to bring the line at p near, for data used once
 //   f16_to_f32 f32_to_f16 bf16_to_f32 f32_to_bf16           single values, round to nearest even
 //

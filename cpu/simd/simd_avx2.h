@@ -100,6 +100,30 @@ AC_INLINE void prefetch(const void* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
 }
 
+AC_INLINE void transpose(F32 (&m)[8]) {
+  F32 t[8];
+  // Pairs, then fours within the two halves of 128 bits, then the halves.
+#pragma GCC unroll 4
+  for (size_t i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(m[i], m[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(m[i], m[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (size_t i = 0; i < 8; i += 4) {
+    m[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+    m[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+    m[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    m[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (size_t i = 0; i < 4; ++i) {
+    const F32 low = m[i];
+    const F32 high = m[i + 4];
+    m[i] = _mm256_permute2f128_ps(low, high, 0x20);
+    m[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
+  }
+}
+
 AC_INLINE int32_t quad_at(const uint8_t* a) {
   int32_t quad;
   __builtin_memcpy(&quad, a, sizeof(quad));

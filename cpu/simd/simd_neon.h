@@ -79,6 +79,15 @@ AC_INLINE void store_i8(int8_t* p, F32 v) {
 }
 AC_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
 
+AC_INLINE void transpose(F32 (&m)[4]) {
+  const float32x4x2_t low = vtrnq_f32(m[0], m[1]);
+  const float32x4x2_t high = vtrnq_f32(m[2], m[3]);
+  m[0] = vcombine_f32(vget_low_f32(low.val[0]), vget_low_f32(high.val[0]));
+  m[1] = vcombine_f32(vget_low_f32(low.val[1]), vget_low_f32(high.val[1]));
+  m[2] = vcombine_f32(vget_high_f32(low.val[0]), vget_high_f32(high.val[0]));
+  m[3] = vcombine_f32(vget_high_f32(low.val[1]), vget_high_f32(high.val[1]));
+}
+
 // --- quads: signed dot products, sdot ------------------------------------------------------------
 // An activation is 16 bits, a high and a low byte with one dot product each.
 constexpr bool kQuadsArePlanes = true;

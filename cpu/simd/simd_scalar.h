@@ -46,6 +46,8 @@ AC_INLINE void store_i8(int8_t* p, F32 v) {
 }
 AC_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 1); }
 
+AC_INLINE void transpose(F32 (&)[1]) {}
+
 // --- quads -------------------------------------------------------------------------------------
 constexpr bool kQuadsArePlanes = false;
 constexpr int32_t kQuadBiasQ8 = 0;
