@@ -19,7 +19,7 @@ constexpr auto kChoice = SettingType::kChoice;
 
 // clang-format off
 constexpr auto kRows = std::to_array<SettingRow>({
-    {"engine", "backend", kChoice, "", "cpu", 0, 0, "cpu|vulkan", "what local variants run on"},
+    {"engine", "backend", kChoice, "", "auto", 0, 0, "auto|cpu|vulkan", "what local variants run on"},
     {"engine", "device", kInteger, "", "0", 0, 63, "", "which device of the backend, from 0"},
     {"engine", "threads", kInteger, "", "0", 0, 1024, "", "worker threads; 0: one per core"},
     {"engine", "context", kInteger, "tokens", "0", 0, 1 << 20, "", "longest conversation; 0: the model's, at most 4096"},

@@ -105,7 +105,7 @@ TEST(SettingsIni, WrongTypesAndRanges) {
   EXPECT_EQ(ini_error("version=1\n[engine]\nthreads=two\n"),
             "lab.ini:3: threads is 'two', expected 0 to 1024");
   EXPECT_EQ(ini_error("version=1\n[engine]\nbackend=gpu\n"),
-            "lab.ini:3: backend is 'gpu', expected cpu|vulkan");
+            "lab.ini:3: backend is 'gpu', expected auto|cpu|vulkan");
   EXPECT_EQ(ini_error("version=1\n[privacy]\noffline=maybe\n"),
             "lab.ini:3: offline is 'maybe', expected yes|no");
   EXPECT_EQ(ini_error("version=1\n[remote]\nconnect_timeout_ms=0\n"),

@@ -1,0 +1,208 @@
+#include "runtime/cli/setup.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "models/store/gguf.h"
+#include "models/store/zoo.h"
+#include "runtime/cli/terminal.h"
+#include "runtime/core/file.h"
+#include "runtime/core/log.h"
+
+namespace ac::cli {
+namespace {
+
+constexpr uint64_t kKeyFileBytes = 64u << 10;
+
+KvFormat kv_format_from(std::string_view name) {
+  if (name == "q8_0") return KvFormat::kQ8_0;
+  if (name == "f32") return KvFormat::kF32;
+  return KvFormat::kF16;
+}
+
+std::chrono::milliseconds milliseconds(const Settings& settings, std::string_view name) {
+  return std::chrono::milliseconds(settings.integer(name));
+}
+
+std::string without_blanks_around(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const size_t begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos) return "";
+  return std::string(text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1));
+}
+
+Result<Secret> read_api_key(const Settings& settings) {
+  if (const std::string& path = settings.text("remote.api_key_file"); !path.empty()) {
+    auto text = read_file(path, kKeyFileBytes);
+    if (!text) return with_context(text.error(), "remote.api_key_file");
+    struct stat info {};
+    if (stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
+      log_warning("{}: other users may read this key; chmod 600 mends it", path);
+    }
+    std::string key = without_blanks_around(*text);
+    if (key.empty()) return fail(ErrorCode::kInvalidArgument, "{}: is empty, expected a key", path);
+    return Secret(std::move(key));
+  }
+  const std::string& name = settings.text("remote.api_key_env");
+  const char* key = name.empty() ? nullptr : std::getenv(name.c_str());
+  if (key != nullptr && *key != '\0') return Secret(without_blanks_around(key));
+  if (!name.empty() && !settings.is_default("remote.api_key_env")) {
+    return fail(ErrorCode::kInvalidArgument, "{}: remote.api_key_env names {}, which is not set",
+                settings.origin("remote.api_key_env"), name);
+  }
+  return Secret();
+}
+
+std::string file_name(std::string_view path) {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  const size_t slash = path.rfind('/');
+  return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
+}
+
+// A file's name as a variant's: "stories260K.gguf" -> "stories260K".
+std::string variant_id_of(std::string_view path) {
+  std::string name = file_name(path);
+  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+  return name.empty() ? "model" : name;
+}
+
+Result<Judge> judge_of_zoo(const Zoo& zoo) {
+  AC_TRY(const std::optional<Checkpoint> checkpoint, zoo.open_predictor());
+  if (!checkpoint) return judge_of(nullptr);
+  auto predictor = Predictor::from_checkpoint(*checkpoint);
+  if (!predictor) return with_context(predictor.error(), zoo.path());
+  return judge_of(std::make_shared<const Predictor>(*std::move(predictor)));
+}
+
+}  // namespace
+
+EngineOptions engine_options(const Settings& settings) {
+  EngineOptions options;
+  options.backend = settings.text("engine.backend");
+  options.n_threads = static_cast<int>(settings.integer("engine.threads"));
+  options.n_context = static_cast<int32_t>(settings.integer("engine.context"));
+  options.prefill_chunk = static_cast<int32_t>(settings.integer("engine.prefill_chunk"));
+  options.kv_format = kv_format_from(settings.text("engine.kv_format"));
+  options.memory_limit_bytes = static_cast<uint64_t>(settings.integer("engine.memory_limit_mb"))
+                               << 20;
+  return options;
+}
+
+GenerateOptions generate_options(const Settings& settings) {
+  GenerateOptions options;
+  options.max_tokens = static_cast<int32_t>(settings.integer("generate.max_tokens"));
+  options.sampler.temperature = static_cast<float>(settings.number("generate.temperature"));
+  options.sampler.top_k = static_cast<int32_t>(settings.integer("generate.top_k"));
+  options.sampler.top_p = static_cast<float>(settings.number("generate.top_p"));
+  options.sampler.min_p = static_cast<float>(settings.number("generate.min_p"));
+  options.sampler.repeat_penalty = static_cast<float>(settings.number("generate.repeat_penalty"));
+  options.sampler.seed = static_cast<uint64_t>(settings.integer("generate.seed"));
+  options.cancel = &interrupted();
+  return options;
+}
+
+Result<RemoteOptions> remote_options(const Settings& settings) {
+  RemoteOptions options;
+  options.url = settings.text("remote.url");
+  if (options.url.empty() || settings.yes("privacy.offline")) {
+    options.url.clear();
+    return options;
+  }
+  options.model = settings.text("remote.model");
+  AC_TRY(options.api_key, read_api_key(settings));
+  options.ca_file = settings.text("remote.ca_file");
+  options.connect_timeout = milliseconds(settings, "remote.connect_timeout_ms");
+  options.first_event_timeout = milliseconds(settings, "remote.first_event_timeout_ms");
+  options.between_events_timeout = milliseconds(settings, "remote.between_events_timeout_ms");
+  options.total_timeout = milliseconds(settings, "remote.total_timeout_ms");
+  options.usd_per_million_prompt_tokens = settings.number("remote.usd_per_million_prompt_tokens");
+  options.usd_per_million_completion_tokens =
+      settings.number("remote.usd_per_million_completion_tokens");
+  return options;
+}
+
+Result<RouterSetup> make_router(const Invocation& invocation, const Settings& settings) {
+  RouterParts parts;
+  const std::string& zoo_path = settings.text("route.zoo");
+  if (const auto model = invocation.value("--model")) {
+    AC_TRY(Checkpoint checkpoint, open_checkpoint(*model));
+    AC_TRY(parts.variants, variant_of_checkpoint(variant_id_of(*model), std::move(checkpoint),
+                                                 engine_options(settings)));
+  } else if (!zoo_path.empty()) {
+    AC_TRY(std::shared_ptr<const Zoo> zoo, Zoo::open(zoo_path));
+    AC_TRY(parts.judge, judge_of_zoo(*zoo));
+    parts.variants = variants_of_zoo(std::move(zoo), engine_options(settings));
+  }
+  AC_TRY(RemoteOptions remote, remote_options(settings));
+  const bool has_remote = !settings.text("remote.url").empty();
+  if (parts.variants == nullptr && !has_remote) {
+    return usage_error(
+        invocation.verb(),
+        "no model: give --model FILE.gguf or --zoo FILE, or set zoo in [route] or url "
+        "in [remote] of agentcompress.ini");
+  }
+  parts.make_remote = remote_factory(std::move(remote));
+  RouterOptions options;
+  options.threshold = settings.number("route.confidence_threshold");
+  options.offline = settings.yes("privacy.offline");
+  options.memory_budget_bytes = engine_options(settings).memory_limit_bytes;
+  RouterSetup setup;
+  setup.tiers = parts.judge.tiers;
+  AC_TRY(setup.router, Router::create(std::move(parts), options));
+  return setup;
+}
+
+Result<std::optional<std::string>> pinned(const Invocation& invocation) {
+  std::optional<std::string> pin = invocation.value("--variant");
+  for (const std::string_view flag : {"--local", "--remote"}) {
+    if (!invocation.has(flag)) continue;
+    if (pin)
+      return usage_error(invocation.verb(), "--variant, --local and --remote exclude each other");
+    pin = flag.substr(2);
+  }
+  return pin;
+}
+
+std::string_view reason_words(RouteReason reason) {
+  switch (reason) {
+    case RouteReason::kConfident:
+      return "the smallest variant whose predicted success reaches the threshold";
+    case RouteReason::kNotConfident:
+      return "no local variant is confident enough";
+    case RouteReason::kPinned:
+      return "as asked";
+    case RouteReason::kOffline:
+      return "hard, but offline or without a remote";
+    case RouteReason::kRemoteDown:
+      return "hard, but the remote cannot be reached";
+    case RouteReason::kNoPredictor:
+      return "there is no predictor";
+    case RouteReason::kContext:
+      return "too long for the local variants";
+    case RouteReason::kNoLocal:
+      return "there is no local variant";
+  }
+  return "";
+}
+
+Result<std::string> read_prompt(const Invocation& invocation) {
+  std::string prompt;
+  for (const std::string& word : invocation.arguments()) {
+    if (!prompt.empty()) prompt += ' ';
+    prompt += word;
+  }
+  if (prompt.empty() && stdin_is_terminal()) {
+    return usage_error(invocation.verb(), "expected a prompt, as words or on standard input");
+  }
+  if (prompt.empty()) {
+    AC_TRY(prompt, read_stdin(kPromptBytes));
+    // What echo appends is not part of the question.
+    if (prompt.ends_with('\n')) prompt.pop_back();
+  }
+  if (prompt.empty()) return usage_error(invocation.verb(), "the prompt is empty");
+  return prompt;
+}
+
+}  // namespace ac::cli

@@ -1,0 +1,50 @@
+// From settings and flags to the parts that answer: engine options, remote options, a router.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/cli/verb.h"
+#include "runtime/core/checkpoint.h"
+#include "runtime/engine/session.h"
+#include "runtime/route/router.h"
+
+namespace ac::cli {
+
+EngineOptions engine_options(const Settings& settings);
+// max_tokens and sampling, stopped by Ctrl-C.
+GenerateOptions generate_options(const Settings& settings);
+// The key is read here. Errors: kInvalidArgument for a file or variable that was asked for and is
+// not there, kIo.
+Result<RemoteOptions> remote_options(const Settings& settings);
+
+// Flags that ask, chat and route share, beside the settings.
+inline constexpr Option kModelOption = {
+    "--model", "FILE", "answer with this GGUF file or Hugging Face folder, without a zoo"};
+inline constexpr Option kVariantOption = {"--variant", "ID", "answer with this variant of the zoo"};
+inline constexpr Option kLocalOption = {"--local", "", "answer on this machine"};
+inline constexpr Option kRemoteOption = {"--remote", "", "answer with the remote full model"};
+inline constexpr Option kSystemOption = {"--system", "TEXT",
+                                         "instructions that precede the conversation"};
+
+// Local variants from --model or the zoo, the predictor of the zoo, the remote from the settings.
+// Errors: kInvalidArgument when there is neither a local model nor a remote.
+struct RouterSetup {
+  std::unique_ptr<Router> router;
+  std::vector<std::string> tiers;  // of the predictor; empty without one
+};
+Result<RouterSetup> make_router(const Invocation& invocation, const Settings& settings);
+// What --variant, --local and --remote pin. Errors: kInvalidArgument when two of them are given.
+Result<std::optional<std::string>> pinned(const Invocation& invocation);
+
+// A reason in words, for people.
+std::string_view reason_words(RouteReason reason);
+
+// The prompt: the arguments joined by spaces, or standard input where there are none.
+Result<std::string> read_prompt(const Invocation& invocation);
+inline constexpr uint64_t kPromptBytes = 64u << 20;
+
+}  // namespace ac::cli

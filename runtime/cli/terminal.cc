@@ -1,0 +1,95 @@
+#include "runtime/cli/terminal.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "runtime/core/file.h"
+
+namespace ac::cli {
+namespace {
+
+constexpr size_t kBufferBytes = 64u << 10;
+
+void on_interrupt(int) { interrupted().raise(); }
+
+}  // namespace
+
+bool Output::write(std::string_view text) {
+  if (!usable()) return false;
+  buffer_ += text;
+  return buffer_.size() < kBufferBytes || flush();
+}
+
+bool Output::write_line(std::string_view text) { return write(text) && write("\n"); }
+
+bool Output::flush() {
+  std::string_view rest = buffer_;
+  while (usable() && !rest.empty()) {
+    const ssize_t n = ::write(STDOUT_FILENO, rest.data(), rest.size());
+    if (n >= 0) {
+      rest.remove_prefix(static_cast<size_t>(n));
+    } else if (errno != EINTR) {
+      error_number_ = errno;
+    }
+  }
+  buffer_.clear();
+  return usable();
+}
+
+Status Output::finish() {
+  flush();
+  if (usable() || error_number_ == EPIPE) return {};
+  return fail(ErrorCode::kIo, "cannot write to standard output: {}",
+              std::generic_category().message(error_number_));
+}
+
+Output& output() {
+  static Output only;
+  return only;
+}
+
+CancelFlag& interrupted() {
+  static CancelFlag flag;
+  return flag;
+}
+
+void watch_interrupts(SecondInterrupt second) {
+  interrupted().clear();  // also constructs it, before a handler may run
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  // No SA_RESTART: a read from the terminal is to return.
+  if (second == SecondInterrupt::kEndsProcess) action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+int exit_code(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kCorruptFile:
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kContextFull:
+      return 2;
+    case ErrorCode::kCancelled:
+      return kExitInterrupted;
+    case ErrorCode::kIo:
+    case ErrorCode::kRemote:
+    case ErrorCode::kOutOfMemory:
+      break;
+  }
+  return 1;
+}
+
+Result<std::string> read_stdin(uint64_t limit_bytes) {
+  auto text = read_file("/dev/stdin", limit_bytes);
+  if (!text) return with_context(text.error(), "standard input");
+  return text;
+}
+
+bool stdin_is_terminal() { return isatty(STDIN_FILENO) == 1; }
+
+}  // namespace ac::cli

@@ -1,0 +1,53 @@
+// Standard output, interruption and exit codes.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "runtime/core/cancel.h"
+#include "runtime/core/result.h"
+
+namespace ac::cli {
+
+// Answers and listings. A reader that went away (EPIPE) ends the program quietly; any other failure
+// is an error at the end.
+class Output {
+ public:
+  // False: nothing more can be written.
+  bool write(std::string_view text);
+  bool write_line(std::string_view text);
+  bool flush();
+  bool usable() const { return error_number_ == 0; }
+  // Flushes. Errors: kIo, but not for a reader that went away.
+  Status finish();
+
+ private:
+  std::string buffer_;
+  int error_number_ = 0;
+};
+Output& output();
+
+template <class... Args>
+void print(fmt::format_string<Args...> format, Args&&... args) {
+  output().write(fmt::format(format, std::forward<Args>(args)...));
+}
+
+// Ctrl-C raises this flag.
+CancelFlag& interrupted();
+// Clears the flag and watches for Ctrl-C from here on. A second one either ends the process, should
+// the first not be heeded, or raises the flag again.
+enum class SecondInterrupt { kEndsProcess, kRaisesFlag };
+void watch_interrupts(SecondInterrupt second = SecondInterrupt::kEndsProcess);
+
+// The one table of exit codes: 0 done, 2 bad input or usage, 130 interrupted, 1 anything else.
+inline constexpr int kExitInterrupted = 130;
+int exit_code(ErrorCode code);
+
+// All of standard input. Errors: kInvalidArgument above limit_bytes, kIo.
+Result<std::string> read_stdin(uint64_t limit_bytes);
+bool stdin_is_terminal();
+
+}  // namespace ac::cli

@@ -1,0 +1,86 @@
+// ask: one question, one answer on stdout, its receipt on stderr.
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "runtime/cli/setup.h"
+#include "runtime/cli/terminal.h"
+#include "runtime/cli/verbs.h"
+#include "runtime/core/json.h"
+#include "runtime/core/log.h"
+
+namespace ac::cli {
+namespace {
+
+constexpr std::array kOptions = {
+    kModelOption,
+    kVariantOption,
+    kLocalOption,
+    kRemoteOption,
+    kSystemOption,
+    Option{"--raw", "", "continue the text as it is, with no chat template"},
+    Option{"--stop", "TEXT", "end the answer before this text", true},
+    Option{"--json", "", "one JSON object with text and receipt, at the end"},
+};
+
+Result<RouteRequest> make_request(const Invocation& invocation, const Settings& settings) {
+  RouteRequest request;
+  AC_TRY(std::string prompt, read_prompt(invocation));
+  if (invocation.has("--raw")) {
+    if (invocation.has("--system")) {
+      return usage_error(invocation.verb(), "--raw has no place for --system");
+    }
+    request.raw_prompt = std::move(prompt);
+  } else {
+    if (auto system = invocation.value("--system")) {
+      request.messages.push_back({"system", *std::move(system)});
+    }
+    request.messages.push_back({"user", std::move(prompt)});
+  }
+  request.options = generate_options(settings);
+  request.options.stop = invocation.values("--stop");
+  AC_TRY(request.pin, pinned(invocation));
+  return request;
+}
+
+Result<int> run(const Invocation& invocation) {
+  AC_TRY(const Settings settings, invocation.load_settings());
+  AC_TRY(RouteRequest request, make_request(invocation, settings));
+  const bool as_json = invocation.has("--json");
+  bool ends_line = true;
+  if (!as_json) {
+    request.options.on_text = [&](std::string_view piece) {
+      if (!piece.empty()) ends_line = piece.back() == '\n';
+      return output().write(piece) && output().flush();
+    };
+  }
+  watch_interrupts();
+  AC_TRY(const RouterSetup setup, make_router(invocation, settings));
+  AC_TRY(const RoutedAnswer answer, setup.router->answer(request));
+  if (as_json) {
+    OrderedJson object;
+    object["text"] = answer.text;
+    object["receipt"] = answer.receipt.to_json();
+    if (answer.interrupted) object["error"] = answer.interrupted->message;
+    output().write_line(json_line(object));
+  } else {
+    if (!ends_line) output().write("\n");
+    output().flush();
+    if (output().usable()) note_line(answer.receipt.format_line());
+  }
+  if (answer.interrupted) return *answer.interrupted;
+  return interrupted().raised() ? kExitInterrupted : 0;
+}
+
+}  // namespace
+
+constinit const Verb kAsk = {
+    .name = "ask",
+    .arguments = "[PROMPT...]",
+    .max_arguments = -1,
+    .summary = "answer a question, locally where a local model will do",
+    .options = kOptions,
+    .sections = "engine generate route remote privacy log",
+    .run = run,
+};
+
+}  // namespace ac::cli

@@ -1,0 +1,130 @@
+// bench: how fast this machine reads a prompt and writes an answer with one model.
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "models/arch/model.h"
+#include "models/store/gguf.h"
+#include "runtime/cli/setup.h"
+#include "runtime/cli/terminal.h"
+#include "runtime/cli/verbs.h"
+#include "runtime/core/clock.h"
+#include "runtime/core/json.h"
+#include "runtime/core/rng.h"
+
+namespace ac::cli {
+namespace {
+
+constexpr std::array kOptions = {
+    Option{"--model", "FILE", "the model"},
+    Option{"--prompt-tokens", "N", "length of the prompt (512)"},
+    Option{"--decode-tokens", "N", "length of the answer (128)"},
+    Option{"--repeat", "N", "runs of which the best counts (3)"},
+    Option{"--json", "", "as JSON"},
+};
+
+struct Speed {
+  double prefill_tokens_per_s = 0;
+  double decode_tokens_per_s = 0;
+};
+
+// Any ids will do: speed does not depend on the words. The first differs from run to run, so that
+// no run finds its prompt in the cache of the one before.
+std::vector<int32_t> make_prompt(int32_t n_tokens, int32_t n_vocab, int32_t run) {
+  Rng rng(42 + static_cast<uint64_t>(run));
+  std::vector<int32_t> prompt(static_cast<size_t>(n_tokens));
+  for (int32_t& id : prompt) {
+    id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(n_vocab)));
+  }
+  prompt[0] = run % n_vocab;
+  return prompt;
+}
+
+Result<Speed> measure(Engine& engine, int32_t n_prompt, int32_t n_decode, int32_t n_runs) {
+  GenerateOptions options;
+  // The first token of the answer comes out of prefill.
+  options.max_tokens = n_decode + 1;
+  options.cancel = &interrupted();
+  for (int32_t id = 0; id < engine.config().n_vocab; ++id) {
+    if (engine.tokenizer().ends_generation(id)) {
+      options.sampler.logit_bias.emplace_back(id, -std::numeric_limits<float>::infinity());
+    }
+  }
+  Speed best;
+  for (int32_t i = 0; i < n_runs; ++i) {
+    const std::vector<int32_t> prompt = make_prompt(n_prompt, engine.config().n_vocab, i);
+    AC_TRY(const Generation answer, engine.generate(prompt, options));
+    if (answer.finish == FinishReason::kCancelled) return Error{ErrorCode::kCancelled, ""};
+    const double n_written = static_cast<double>(answer.tokens.size()) - 1;
+    if (answer.prefill_s > 0) {
+      best.prefill_tokens_per_s =
+          std::max(best.prefill_tokens_per_s, static_cast<double>(n_prompt) / answer.prefill_s);
+    }
+    if (answer.decode_s > 0) {
+      best.decode_tokens_per_s = std::max(best.decode_tokens_per_s, n_written / answer.decode_s);
+    }
+  }
+  return best;
+}
+
+Result<int> run(const Invocation& invocation) {
+  const auto path = invocation.value("--model");
+  if (!path) return usage_error(invocation.verb(), "expected --model FILE");
+  constexpr int64_t kMaxTokens = 1 << 20;
+  AC_TRY(const int64_t n_prompt, invocation.integer("--prompt-tokens", 512, 1, kMaxTokens));
+  AC_TRY(const int64_t n_decode, invocation.integer("--decode-tokens", 128, 1, kMaxTokens));
+  AC_TRY(const int64_t n_runs, invocation.integer("--repeat", 3, 1, 1000));
+  AC_TRY(const Settings settings, invocation.load_settings());
+  AC_TRY(Checkpoint checkpoint, open_checkpoint(*path));
+  AC_TRY(const ModelCost cost, model_cost(checkpoint));
+  EngineOptions options = engine_options(settings);
+  if (options.n_context == 0) options.n_context = static_cast<int32_t>(n_prompt + n_decode + 1);
+  watch_interrupts();
+  const auto begin = system_clock().now();
+  AC_TRY(const auto engine, Engine::load(std::move(checkpoint), options));
+  const double load_s = seconds_between(begin, system_clock().now());
+  AC_TRY(const Speed speed, measure(*engine, static_cast<int32_t>(n_prompt),
+                                    static_cast<int32_t>(n_decode), static_cast<int32_t>(n_runs)));
+  const double gb_per_s =
+      speed.decode_tokens_per_s * static_cast<double>(cost.bytes_per_token) / 1e9;
+  if (invocation.has("--json")) {
+    OrderedJson object;
+    object["model"] = *path;
+    object["architecture"] = engine->config().architecture;
+    object["backend"] = engine->backend_name();
+    object["threads"] = options.n_threads;
+    object["prompt_tokens"] = n_prompt;
+    object["decode_tokens"] = n_decode;
+    object["load_s"] = load_s;
+    object["prefill_tokens_per_s"] = speed.prefill_tokens_per_s;
+    object["decode_tokens_per_s"] = speed.decode_tokens_per_s;
+    object["bytes_per_token"] = cost.bytes_per_token;
+    object["macs_per_token"] = cost.macs_per_token;
+    object["decode_weight_gb_per_s"] = gb_per_s;
+    output().write_line(json_line(object));
+    return 0;
+  }
+  print("model    {} ({}), {:.1f} M weights, {:.1f} MB read per token\n", *path,
+        engine->config().architecture, static_cast<double>(cost.parameters) / 1e6,
+        static_cast<double>(cost.bytes_per_token) / 1e6);
+  print("backend  {}, {} threads\n", engine->backend_name(),
+        options.n_threads == 0 ? "all" : std::to_string(options.n_threads));
+  print("load     {:.3f} s\n", load_s);
+  print("prefill  {:.1f} tok/s ({} tokens)\n", speed.prefill_tokens_per_s, n_prompt);
+  print("decode   {:.1f} tok/s ({} tokens), weights read at {:.1f} GB/s\n",
+        speed.decode_tokens_per_s, n_decode, gb_per_s);
+  return 0;
+}
+
+}  // namespace
+
+constinit const Verb kBench = {
+    .name = "bench",
+    .summary = "measure prefill and decode of a model on this machine",
+    .options = kOptions,
+    .sections = "engine log",
+    .run = run,
+};
+
+}  // namespace ac::cli
