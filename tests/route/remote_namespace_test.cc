@@ -1,0 +1,108 @@
+// Networks that cannot be had on loopback: no interface at all, and a name server that is silent.
+// Each test runs in a child process with a network namespace of its own.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/route/remote_test_util.h"
+
+namespace ac {
+namespace {
+
+constexpr int kGood = 0;
+constexpr int kBad = 1;
+constexpr int kNotPossible = 77;  // no right to make a namespace
+
+// What `child` returns, run in a forked process inside namespaces of its own.
+template <class Child>
+int in_namespace(Child&& child) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) _exit(kNotPossible);
+    // Mounts made here must not be seen outside.
+    if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(kNotPossible);
+    _exit(child());
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : kBad;
+}
+
+// Asks once, throws the client away, and checks what came of it and how long both took.
+int check(const std::string& url, milliseconds least, milliseconds most, const char* begins) {
+  RemoteOptions options = options_for(url);
+  options.connect_timeout = milliseconds(600);
+  const auto start = std::chrono::steady_clock::now();
+  const Asked asked = ask(std::move(options));
+  const auto took = std::chrono::steady_clock::now() - start;
+  const bool good = asked.message().starts_with(begins) && took >= least && took <= most;
+  if (!good) {
+    std::fprintf(stderr, "%s: '%s' after %lld ms\n", url.c_str(), asked.message().c_str(),
+                 static_cast<long long>(std::chrono::duration_cast<milliseconds>(took).count()));
+  }
+  return good ? kGood : kBad;
+}
+
+bool raise_loopback() {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  const bool ok = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+  close(fd);
+  return ok;
+}
+
+TEST(RemoteNamespaceTest, B9_SilentNameServer) {
+  const int result = in_namespace([] {
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(53);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (!raise_loopback() ||
+        bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+      return kNotPossible;
+    }
+    std::string file = std::filesystem::temp_directory_path() / "resolv_XXXXXX";
+    close(mkstemp(file.data()));
+    std::ofstream(file) << "nameserver 127.0.0.1\n";
+    const bool mounted = mount(file.c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) == 0;
+    unlink(file.c_str());
+    if (!mounted) return kNotPossible;
+    // glibc alone would wait for 10 s.
+    return check("https://remote.example.org/v1", milliseconds(600), milliseconds(600) + kSlack,
+                 "connect: none within 0.6 s");
+  });
+  if (result == kNotPossible) GTEST_SKIP() << "no right to make a network namespace";
+  EXPECT_EQ(result, kGood);
+}
+
+TEST(RemoteNamespaceTest, B10_NoNetworkAtAll) {
+  const int result = in_namespace([] {
+    // An address: unreachable, twice. A name: cannot be found, twice.
+    if (check("https://192.0.2.1/v1", milliseconds(0), milliseconds(900) + kSlack, "connect: ") !=
+        kGood) {
+      return kBad;
+    }
+    return check("https://remote.example.org/v1", milliseconds(0), milliseconds(900) + kSlack,
+                 "dns: ");
+  });
+  if (result == kNotPossible) GTEST_SKIP() << "no right to make a network namespace";
+  EXPECT_EQ(result, kGood);
+}
+
+}  // namespace
+}  // namespace ac
