@@ -13,7 +13,7 @@
 #include <cmath>
 #include <cstring>
 #include <numbers>
-#include <optional>
+#include <utility>
 
 namespace ac {
 namespace {
@@ -43,7 +43,7 @@ Status apply_factor_tensor(const Checkpoint& checkpoint, std::string_view name,
                            std::vector<double>* w) {
   if (checkpoint.tensors.find(name) == checkpoint.tensors.end()) return {};
   AC_TRY(const TensorView factors, checkpoint.tensor(name));
-  if (factors.format != WeightFormat::kF32 || factors.n_axes != 1 ||
+  if (factors.empty() || factors.format != WeightFormat::kF32 || factors.n_axes != 1 ||
       factors.shape[0] != static_cast<int64_t>(w->size()) ||
       factors.size_bytes != w->size() * sizeof(float)) {
     return fail(ErrorCode::kCorruptFile, "{}: tensor {}: {} of {} values, expected f32 of [{}]",
@@ -138,9 +138,11 @@ Result<RopeFrequencies> read_rope(const Checkpoint& checkpoint, const Family& fa
 
   double magnitude = 1;
   if (two_sets) {
-    const bool is_long = static_cast<uint64_t>(n_context) > original;
-    AC_TRY_STATUS(apply_factor_tensor(
-        checkpoint, is_long ? "rope_factors_long.weight" : "rope_factors_short.weight", &w));
+    // Both sets are read, so that a file is good or bad whatever context it is opened for.
+    std::vector<double> long_w = w;
+    AC_TRY_STATUS(apply_factor_tensor(checkpoint, "rope_factors_long.weight", &long_w));
+    AC_TRY_STATUS(apply_factor_tensor(checkpoint, "rope_factors_short.weight", &w));
+    if (static_cast<uint64_t>(n_context) > original) w = std::move(long_w);
     const double stretch = config.n_context / scaling.original_context;
     if (stretch > 1 && original > 1) {
       magnitude = std::sqrt(1 + std::log(stretch) / std::log(scaling.original_context));

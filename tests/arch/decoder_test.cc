@@ -63,8 +63,8 @@ TEST_P(Decoder, AgreesWithTheReference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryFamily, Decoder, testing::ValuesIn(cases()), [](const auto& info) {
-  return std::string(info.param.family) + "_" + std::string(info.param.kind);
+INSTANTIATE_TEST_SUITE_P(EveryFamily, Decoder, testing::ValuesIn(cases()), [](const auto& test) {
+  return std::string(test.param.family) + "_" + std::string(test.param.kind);
 });
 
 // A test of the reference and of the bound: a small change to the mathematics must show.
