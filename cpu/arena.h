@@ -1,7 +1,7 @@
 // Memory for one step: handed out in a row, taken back in a row, kept from step to step.
 //
-// The first step of a shape may take several blocks from the system; reset() then replaces them by one
-// that is large enough, so later steps of that shape allocate nothing.
+// The first step of a shape may take several blocks from the system; reset() then replaces them by
+// one that is large enough, so later steps of that shape allocate nothing.
 #pragma once
 
 #include <cstddef>

@@ -5,8 +5,8 @@
 namespace ac::cpu {
 namespace {
 
-// Rows of queries in a tile: enough to make widening the cache cheap beside the products, few enough
-// that the tile's state stays in a core's L2.
+// Rows of queries in a tile: enough to make widening the cache cheap beside the products, few
+// enough that the tile's state stays in a core's L2.
 constexpr int32_t kTileRows = 48;
 // Decoding: 256 positions of a kv head are 64 KiB of cache at d_head 64, some microseconds of work.
 constexpr int32_t kKeysPerChunkFew = 256;
@@ -45,10 +45,9 @@ AttendPlan plan_attention(const Batch& batch, int32_t n_kv_heads, int32_t n_grou
     begin += n;
   }
   // The longest first, so that none of them is left for the end.
-  std::stable_sort(plan.tiles.begin(), plan.tiles.end(),
-                   [](const AttendTile& a, const AttendTile& b) {
-                     return a.first_position > b.first_position;
-                   });
+  std::stable_sort(
+      plan.tiles.begin(), plan.tiles.end(),
+      [](const AttendTile& a, const AttendTile& b) { return a.first_position > b.first_position; });
   for (AttendTile& tile : plan.tiles) {
     tile.first_item = plan.n_items;
     plan.n_items += tile.n_chunks * n_kv_heads;

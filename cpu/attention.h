@@ -1,8 +1,8 @@
 // How attention is cut into pieces that threads can take.
 //
-// A tile is a run of tokens of one slot whose queries are computed together; its keys are split into
-// chunks where there are many, so that decoding far into a context keeps all cores busy. Tiles and
-// chunks depend only on the batch and the shapes, never on the number of threads.
+// A tile is a run of tokens of one slot whose queries are computed together; its keys are split
+// into chunks where there are many, so that decoding far into a context keeps all cores busy. Tiles
+// and chunks depend only on the batch and the shapes, never on the number of threads.
 #pragma once
 
 #include <vector>
@@ -17,8 +17,8 @@ struct AttendTile {
   int32_t n_tokens = 0;
   int32_t slot = 0;
   int32_t first_position = 0;
-  int32_t key_begin = 0;      // first position that any of the tokens sees, rounded down to kKeyTile
-  int32_t keys_per_chunk = 0; // a multiple of kKeyTile
+  int32_t key_begin = 0;  // first position that any of the tokens sees, rounded down to kKeyTile
+  int32_t keys_per_chunk = 0;  // a multiple of kKeyTile
   int32_t n_chunks = 0;
   int32_t first_item = 0;     // of n_chunks * n_kv_heads items, numbered through all tiles
   int32_t first_partial = 0;  // row of partial results; unused where n_chunks == 1

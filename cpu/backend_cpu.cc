@@ -18,8 +18,8 @@
 namespace ac::cpu {
 namespace {
 
-// Elementwise work below this many floats is not worth a second thread: it is about the time in which
-// two threads meet.
+// Elementwise work below this many floats is not worth a second thread: it is about the time in
+// which two threads meet.
 constexpr size_t kFloatsPerChunk = 8192;
 // Bytes of weights in one chunk of a product for one token: a microsecond or two of reading.
 constexpr size_t kWeightBytesPerChunk = 32u << 10;
@@ -38,9 +38,9 @@ struct Scratch {
 };
 
 struct Weight {
-  Matrix matrix;               // a matrix
-  std::vector<float> vector;   // or a vector
-  Buffer packed;               // owns matrix.data where it was copied
+  Matrix matrix;              // a matrix
+  std::vector<float> vector;  // or a vector
+  Buffer packed;              // owns matrix.data where it was copied
 };
 
 struct Rope {
@@ -120,11 +120,13 @@ class CpuBackend final : public Backend {
   template <class Body>
   void record(std::initializer_list<MemoryRange> reads, std::initializer_list<MemoryRange> writes,
               int32_t n_chunks, const Body& body) {
-    if (status_.has_value() && !program_.add(reads, writes, n_chunks, body)) out_of_memory(sizeof(body));
+    if (status_.has_value() && !program_.add(reads, writes, n_chunks, body))
+      out_of_memory(sizeof(body));
   }
   // body(first, count) over the elements of x, in place.
   template <class Body>
-  void record_elementwise(const Slot& x, std::initializer_list<MemoryRange> reads, const Body& body);
+  void record_elementwise(const Slot& x, std::initializer_list<MemoryRange> reads,
+                          const Body& body);
   void changed(Value value);
   const std::byte* prepare(Value x, const MatmulPlan& plan);
   const float* cos_sin_of_step(RopeId id);
@@ -150,7 +152,8 @@ class CpuBackend final : public Backend {
   Status status_;
 };
 
-// --- loading ---------------------------------------------------------------------------------------
+// --- loading
+// ---------------------------------------------------------------------------------------
 
 Status check_view(const TensorView& view) {
   AC_TRY(const uint64_t expected, tensor_bytes(view.format, view.axes()));
@@ -252,7 +255,8 @@ void CpuBackend::copy_kv(int32_t from_slot, int32_t to_slot, int32_t n_positions
   }
 }
 
-// --- recording -------------------------------------------------------------------------------------
+// --- recording
+// -------------------------------------------------------------------------------------
 
 void CpuBackend::out_of_memory(size_t size_bytes) {
   status_ = fail(ErrorCode::kOutOfMemory, "no memory for {} bytes of activations", size_bytes);
@@ -265,8 +269,8 @@ std::byte* CpuBackend::allocate(size_t size_bytes) {
 }
 
 Value CpuBackend::make(size_t n_rows, size_t n_cols) {
-  values_.push_back({reinterpret_cast<float*>(allocate(n_rows * n_cols * sizeof(float))), n_rows,
-                     n_cols});
+  values_.push_back(
+      {reinterpret_cast<float*>(allocate(n_rows * n_cols * sizeof(float))), n_rows, n_cols});
   return {.id = static_cast<int32_t>(values_.size() - 1),
           .n_rows = static_cast<int32_t>(n_rows),
           .n_cols = static_cast<int32_t>(n_cols)};
@@ -369,8 +373,9 @@ const std::byte* CpuBackend::prepare(Value x, const MatmulPlan& plan) {
   }
   std::byte* memory = allocate(plan.activation_bytes);
   prepared_.push_back({x.id, plan.activation_layout, memory, plan.activation_bytes});
-  const size_t per_chunk = std::max<size_t>(
-      1, (kFloatsPerChunk / in.n_cols + plan.token_step - 1) / plan.token_step) * plan.token_step;
+  const size_t per_chunk =
+      std::max<size_t>(1, (kFloatsPerChunk / in.n_cols + plan.token_step - 1) / plan.token_step) *
+      plan.token_step;
   record({in.range()}, {memory_range(memory, plan.activation_bytes)},
          count_chunks(in.n_rows, per_chunk), [=](int32_t begin, int32_t end, int32_t) {
            prepare_activations(plan, in.data, in.n_cols, static_cast<size_t>(begin) * per_chunk,
@@ -393,16 +398,14 @@ Value CpuBackend::matmul(Value x, WeightId w, WeightId bias_id) {
   const Slot out = slot(y);
   const MatmulPlan plan = plan_matmul(*isa_.matmul, matrix, in.n_rows);
   const std::byte* activations = prepare(x, plan);
-  const MemoryRange read = plan.prepare == nullptr
-                               ? in.range()
-                               : memory_range(activations, plan.activation_bytes);
+  const MemoryRange read =
+      plan.prepare == nullptr ? in.range() : memory_range(activations, plan.activation_bytes);
   need_scratch(plan.scratch_bytes);
 
   // A chunk is about the same time whatever the number of tokens, and always whole row steps.
   const double bits = weight_format_info(matrix.format).bits_per_weight;
   const double bytes_per_row = static_cast<double>(matrix.n_in) * bits / 8.0;
-  const double work_per_row =
-      bytes_per_row * std::max(1.0, static_cast<double>(in.n_rows) / 8.0);
+  const double work_per_row = bytes_per_row * std::max(1.0, static_cast<double>(in.n_rows) / 8.0);
   const size_t steps = std::max<size_t>(
       1, static_cast<size_t>(static_cast<double>(kWeightBytesPerChunk) / work_per_row) /
              plan.row_step);
@@ -426,7 +429,8 @@ const float* CpuBackend::cos_sin_of_step(RopeId id) {
   const size_t n_tokens = batch_.size();
   const size_t size_bytes = n_tokens * 2 * half * sizeof(float);
   // Outlives all scopes.
-  auto* table = reinterpret_cast<float*>(status_.has_value() ? program_.allocate(size_bytes) : nullptr);
+  auto* table =
+      reinterpret_cast<float*>(status_.has_value() ? program_.allocate(size_bytes) : nullptr);
   if (table == nullptr && status_.has_value()) out_of_memory(size_bytes);
   ropes_of_step_.push_back({id, table});
   const auto positions = batch_.positions;
@@ -455,8 +459,8 @@ void CpuBackend::rope(Value x, int32_t d_head, RopeId id) {
   AC_CHECK(in.n_rows == batch_.size() && in.n_cols % head == 0 && 2 * half <= head);
   const float* cos_sin = cos_sin_of_step(id);
   changed(x);
-  const auto kernel = rope.pairing == RopePairing::kHalves ? isa_.small->rope_halves
-                                                           : isa_.small->rope_interleaved;
+  const auto kernel =
+      rope.pairing == RopePairing::kHalves ? isa_.small->rope_halves : isa_.small->rope_interleaved;
   const size_t per_chunk = std::max<size_t>(1, kFloatsPerChunk / in.n_cols);
   record({in.range(), memory_range(cos_sin, in.n_rows * 2 * half * sizeof(float))}, {in.range()},
          count_chunks(in.n_rows, per_chunk), [=](int32_t begin, int32_t end, int32_t) {
@@ -492,10 +496,9 @@ void CpuBackend::store_kv(int32_t layer, Value k, Value v) {
            for (int32_t h = 0; h < dims.n_kv_heads; ++h) {
              const size_t column = static_cast<size_t>(h) * d_head;
              for (size_t i = first; i < last; ++i) {
-               kernels->store_kv(cache->head(layer, batch.slots[i], h),
-                                 k_in.data + i * k_in.n_cols + column,
-                                 v_in.data + i * v_in.n_cols + column,
-                                 static_cast<size_t>(batch.positions[i]));
+               kernels->store_kv(
+                   cache->head(layer, batch.slots[i], h), k_in.data + i * k_in.n_cols + column,
+                   v_in.data + i * v_in.n_cols + column, static_cast<size_t>(batch.positions[i]));
              }
            }
          });
@@ -504,16 +507,15 @@ void CpuBackend::store_kv(int32_t layer, Value k, Value v) {
 Value CpuBackend::attend(Value q, const AttendOptions& options) {
   const Slot in = slot(q);
   const KvShape::Layer& dims = kv_.shape().layers[static_cast<size_t>(options.layer)];
-  AC_CHECK(in.n_rows == batch_.size() && in.n_cols == static_cast<size_t>(options.n_heads) *
-                                                          static_cast<size_t>(dims.d_head));
+  AC_CHECK(in.n_rows == batch_.size() &&
+           in.n_cols == static_cast<size_t>(options.n_heads) * static_cast<size_t>(dims.d_head));
   AC_CHECK(dims.n_kv_heads > 0 && options.n_heads % dims.n_kv_heads == 0);
   const int32_t n_kv_heads = dims.n_kv_heads;
   const int32_t n_group = options.n_heads / n_kv_heads;
   const auto group_cols = static_cast<size_t>(n_group * dims.d_head);
   const Value y = make(in.n_rows, in.n_cols);
   const Slot out = slot(y);
-  const AttendPlan plan =
-      plan_attention(batch_, n_kv_heads, n_group, dims.d_head, options.window);
+  const AttendPlan plan = plan_attention(batch_, n_kv_heads, n_group, dims.d_head, options.window);
   need_scratch(plan.scratch_floats * sizeof(float));
 
   const size_t n_tiles = plan.tiles.size();
@@ -553,8 +555,8 @@ Value CpuBackend::attend(Value q, const AttendOptions& options) {
              args.scale = options.scale;
              args.softcap = options.softcap;
              args.key_begin = key_begin;
-             args.key_end = std::min(tile->first_position + tile->n_tokens,
-                                     key_begin + tile->keys_per_chunk);
+             args.key_end =
+                 std::min(tile->first_position + tile->n_tokens, key_begin + tile->keys_per_chunk);
              if (tile->n_chunks == 1) {
                args.out = out.data + offset;
                args.out_stride = out.n_cols;
@@ -570,39 +572,39 @@ Value CpuBackend::attend(Value q, const AttendOptions& options) {
   if (plan.n_merges == 0) return y;
 
   const int32_t n_merges = plan.n_merges;
-  record({memory_range(partials, partial_bytes)}, {out.range()},
-         count_chunks(static_cast<size_t>(plan.n_merges), kMergesPerChunk),
-         [=](int32_t begin, int32_t end, int32_t) {
-           // Merges are numbered through (tile, kv head, token); a merge is n_group rows.
-           int32_t index = begin * kMergesPerChunk;
-           const int32_t last = std::min(n_merges, end * kMergesPerChunk);
-           int32_t first_of_tile = 0;
-           for (const AttendTile* tile = tiles; index < last; ++tile) {
-             if (tile->n_chunks == 1) continue;
-             const int32_t n_of_tile = n_kv_heads * tile->n_tokens;
-             for (; index < last && index < first_of_tile + n_of_tile; ++index) {
-               const int32_t kv_head = (index - first_of_tile) / tile->n_tokens;
-               const int32_t token = (index - first_of_tile) % tile->n_tokens;
-               const auto rows_per_chunk = static_cast<size_t>(tile->n_tokens * n_group);
-               for (int32_t g = 0; g < n_group; ++g) {
-                 const int32_t row = tile->first_partial +
-                                     kv_head * tile->n_chunks * tile->n_tokens * n_group +
-                                     token * n_group + g;
-                 kernels->merge(
-                     {.partial = partials + static_cast<size_t>(row) * partial_floats,
-                      .chunk_stride = rows_per_chunk * partial_floats,
-                      .n_chunks = static_cast<size_t>(tile->n_chunks),
-                      .d_head = shape.d_head,
-                      .d_padded = shape.d_padded,
-                      .out = out.data +
-                             static_cast<size_t>(tile->token_begin + token) * out.n_cols +
-                             static_cast<size_t>(kv_head) * group_cols +
-                             static_cast<size_t>(g) * shape.d_head});
-               }
-             }
-             first_of_tile += n_of_tile;
-           }
-         });
+  record(
+      {memory_range(partials, partial_bytes)}, {out.range()},
+      count_chunks(static_cast<size_t>(plan.n_merges), kMergesPerChunk),
+      [=](int32_t begin, int32_t end, int32_t) {
+        // Merges are numbered through (tile, kv head, token); a merge is n_group rows.
+        int32_t index = begin * kMergesPerChunk;
+        const int32_t last = std::min(n_merges, end * kMergesPerChunk);
+        int32_t first_of_tile = 0;
+        for (const AttendTile* tile = tiles; index < last; ++tile) {
+          if (tile->n_chunks == 1) continue;
+          const int32_t n_of_tile = n_kv_heads * tile->n_tokens;
+          for (; index < last && index < first_of_tile + n_of_tile; ++index) {
+            const int32_t kv_head = (index - first_of_tile) / tile->n_tokens;
+            const int32_t token = (index - first_of_tile) % tile->n_tokens;
+            const auto rows_per_chunk = static_cast<size_t>(tile->n_tokens * n_group);
+            for (int32_t g = 0; g < n_group; ++g) {
+              const int32_t row = tile->first_partial +
+                                  kv_head * tile->n_chunks * tile->n_tokens * n_group +
+                                  token * n_group + g;
+              kernels->merge({.partial = partials + static_cast<size_t>(row) * partial_floats,
+                              .chunk_stride = rows_per_chunk * partial_floats,
+                              .n_chunks = static_cast<size_t>(tile->n_chunks),
+                              .d_head = shape.d_head,
+                              .d_padded = shape.d_padded,
+                              .out = out.data +
+                                     static_cast<size_t>(tile->token_begin + token) * out.n_cols +
+                                     static_cast<size_t>(kv_head) * group_cols +
+                                     static_cast<size_t>(g) * shape.d_head});
+            }
+          }
+          first_of_tile += n_of_tile;
+        }
+      });
   return y;
 }
 
@@ -612,8 +614,8 @@ Value CpuBackend::gated(Value gate, Value up, Activation activation) {
   AC_CHECK(a.n_rows == b.n_rows && a.n_cols == b.n_cols);
   const Value y = make(a.n_rows, a.n_cols);
   const Slot out = slot(y);
-  const auto kernel = activation == Activation::kSilu ? isa_.small->gated_silu
-                                                      : isa_.small->gated_gelu_tanh;
+  const auto kernel =
+      activation == Activation::kSilu ? isa_.small->gated_silu : isa_.small->gated_gelu_tanh;
   record_elementwise(out, {a.range(), b.range()}, [=](size_t first, size_t n) {
     kernel(a.data + first, b.data + first, out.data + first, n);
   });
@@ -626,9 +628,8 @@ void CpuBackend::add(Value x, Value y) {
   AC_CHECK(a.n_rows == b.n_rows && a.n_cols == b.n_cols);
   changed(x);
   const auto kernel = isa_.small->add;
-  record_elementwise(a, {a.range(), b.range()}, [=](size_t first, size_t n) {
-    kernel(a.data + first, b.data + first, n);
-  });
+  record_elementwise(a, {a.range(), b.range()},
+                     [=](size_t first, size_t n) { kernel(a.data + first, b.data + first, n); });
 }
 
 void CpuBackend::scale(Value x, float factor) {
@@ -652,7 +653,8 @@ Value CpuBackend::select_rows(Value x, std::span<const int32_t> rows) {
   const Value y = make(rows.size(), in.n_cols);
   const Slot out = slot(y);
   const size_t size_bytes = rows.size() * sizeof(int32_t);
-  auto* wanted = reinterpret_cast<int32_t*>(status_.has_value() ? program_.allocate(size_bytes) : nullptr);
+  auto* wanted =
+      reinterpret_cast<int32_t*>(status_.has_value() ? program_.allocate(size_bytes) : nullptr);
   if (wanted == nullptr) return y;
   for (size_t i = 0; i < rows.size(); ++i) {
     AC_CHECK(rows[i] >= 0 && static_cast<size_t>(rows[i]) < in.n_rows);
@@ -671,7 +673,8 @@ Value CpuBackend::select_rows(Value x, std::span<const int32_t> rows) {
   return y;
 }
 
-// --- running ---------------------------------------------------------------------------------------
+// --- running
+// ---------------------------------------------------------------------------------------
 
 Status CpuBackend::end_step() {
   AC_CHECK(scopes_.empty());

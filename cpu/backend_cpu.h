@@ -1,5 +1,5 @@
-// The CPU backend: records the verbs of a step and runs them on a team of threads, with the kernels of
-// the best instruction set there is (or of the one that AC_FORCE_ISA names).
+// The CPU backend: records the verbs of a step and runs them on a team of threads, with the kernels
+// of the best instruction set there is (or of the one that AC_FORCE_ISA names).
 #pragma once
 
 #include <functional>
@@ -10,11 +10,12 @@
 namespace ac::cpu {
 
 struct CpuBackendOptions {
-  int n_threads = 0;       // 0: one per core that this process may use
+  int n_threads = 0;  // 0: one per core that this process may use
   bool pin_threads = true;
   // Called with a source's bytes once they have been copied into the layout of the kernels, so that
-  // the pages of a mapped file need not stay resident: peak memory is about one copy of the weights.
-  std::function<void(std::span<const std::byte>)> drop_pages;
+  // the pages of a mapped file need not stay resident: peak memory is about one copy of the
+  // weights.
+  std::function<void(std::span<const std::byte>)> drop_pages = {};
   // For tests: memory of activations is filled with NaN before each step runs.
   bool poison_memory = false;
 };

@@ -9,7 +9,8 @@
 namespace ac::cpu {
 namespace {
 
-// The layout is drawn in formats/packed.h: pairs of blocks of 16 rows; a quad is 4 bytes of one row.
+// The layout is drawn in formats/packed.h: pairs of blocks of 16 rows; a quad is 4 bytes of one
+// row.
 template <bool kNibbles>
 void decode_packed_row(const std::byte* data, size_t n_in, size_t row, float* out) {
   constexpr size_t kPairBytes = kNibbles ? kPairBytesQ4 : kPairBytesQ8;

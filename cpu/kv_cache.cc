@@ -24,18 +24,24 @@ struct HeadBytes {
 
 uint64_t element_bytes(KvFormat format) {
   switch (format) {
-    case KvFormat::kF32: return 4;
-    case KvFormat::kF16: return 2;
-    case KvFormat::kQ8_0: return 1;
+    case KvFormat::kF32:
+      return 4;
+    case KvFormat::kF16:
+      return 2;
+    case KvFormat::kQ8_0:
+      return 1;
   }
   check_failed("known cache format", __FILE__, __LINE__);
 }
 
 KvElement element_of(KvFormat format) {
   switch (format) {
-    case KvFormat::kF32: return KvElement::kF32;
-    case KvFormat::kF16: return KvElement::kF16;
-    case KvFormat::kQ8_0: return KvElement::kInt8;
+    case KvFormat::kF32:
+      return KvElement::kF32;
+    case KvFormat::kF16:
+      return KvElement::kF16;
+    case KvFormat::kQ8_0:
+      return KvElement::kInt8;
   }
   check_failed("known cache format", __FILE__, __LINE__);
 }
@@ -97,8 +103,8 @@ uint64_t KvCache::bytes(const KvShape& shape) {
 Result<KvCache> KvCache::create(const KvShape& shape) {
   if (!is_sane(shape)) {
     return fail(ErrorCode::kInvalidArgument,
-                "a cache of {} slots of {} positions: expected numbers from 0 to {}",
-                shape.n_slots, shape.n_context, kMaxAxis);
+                "a cache of {} slots of {} positions: expected numbers from 0 to {}", shape.n_slots,
+                shape.n_context, kMaxAxis);
   }
   const uint64_t total = bytes(shape);
   const uint64_t available = available_memory_bytes().value_or(kAbsurd - 1);

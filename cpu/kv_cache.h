@@ -1,5 +1,5 @@
-// The cache of keys and values: where each layer, slot and kv head lies, and how many bytes that is.
-// The layout of one head is drawn in kernels/small_kernels.h.
+// The cache of keys and values: where each layer, slot and kv head lies, and how many bytes that
+// is. The layout of one head is drawn in kernels/small_kernels.h.
 //
 // Thread safety: heads are disjoint memory; who writes which is the caller's affair.
 #pragma once
@@ -16,8 +16,8 @@ class KvCache {
  public:
   // Bytes that a cache of this shape takes; UINT64_MAX when that overflows or the shape is absurd.
   static uint64_t bytes(const KvShape& shape);
-  // Zeroed. Errors: kInvalidArgument (a negative number in the shape), kOutOfMemory, before anything is
-  // taken, when the system has less memory than it needs.
+  // Zeroed. Errors: kInvalidArgument (a negative number in the shape), kOutOfMemory, before
+  // anything is taken, when the system has less memory than it needs.
   static Result<KvCache> create(const KvShape& shape);
 
   KvCache() = default;

@@ -7,9 +7,8 @@ namespace {
 
 bool overlap(std::span<const MemoryRange> a, std::span<const MemoryRange> b) {
   return std::any_of(a.begin(), a.end(), [&](const MemoryRange& x) {
-    return std::any_of(b.begin(), b.end(), [&](const MemoryRange& y) {
-      return x.begin < y.end && y.begin < x.end;
-    });
+    return std::any_of(b.begin(), b.end(),
+                       [&](const MemoryRange& y) { return x.begin < y.end && y.begin < x.end; });
   });
 }
 
@@ -33,8 +32,8 @@ void Program::append(const Work& work, std::span<const MemoryRange> reads,
     joins = stages_.back().in_order ? one_chunk : independent;
   }
   if (!joins) {
-    stages_.push_back({.first = static_cast<int32_t>(works_.size()), .count = 0,
-                       .in_order = one_chunk});
+    stages_.push_back(
+        {.first = static_cast<int32_t>(works_.size()), .count = 0, .in_order = one_chunk});
     stage_reads_.clear();
     stage_writes_.clear();
   }

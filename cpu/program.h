@@ -1,9 +1,9 @@
 // What a step recorded: a list of works and the stages in which a team of threads runs them.
 //
-// Stages are found while recording, from the memory that each work reads and writes. Works that fit one
-// chunk (everything elementwise, when decoding one token) are strung together and run by one thread;
-// works that do not touch each other's results (q, k and v of one x) share a stage. Each stage saved is
-// a meeting of all threads saved.
+// Stages are found while recording, from the memory that each work reads and writes. Works that fit
+// one chunk (everything elementwise, when decoding one token) are strung together and run by one
+// thread; works that do not touch each other's results (q, k and v of one x) share a stage. Each
+// stage saved is a meeting of all threads saved.
 #pragma once
 
 #include <initializer_list>
@@ -60,7 +60,7 @@ class Program {
   Arena closures_;
   std::vector<Work> works_;
   std::vector<Stage> stages_;
-  std::vector<MemoryRange> stage_reads_;   // of the stage that is open
+  std::vector<MemoryRange> stage_reads_;  // of the stage that is open
   std::vector<MemoryRange> stage_writes_;
 };
 

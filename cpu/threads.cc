@@ -95,12 +95,12 @@ Cores allowed_cores() {
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
       if (!CPU_ISSET(static_cast<size_t>(cpu), &mask)) continue;
       // "0,64" or "0-1": a processor leads its core when no allowed one comes before it.
-      const auto list = read_file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
-                                      "/topology/thread_siblings_list",
-                                  4096);
+      const auto list = read_file(
+          "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list",
+          4096);
       const auto first = list ? leading_number(*list) : std::nullopt;
-      const bool follows = first && *first >= 0 && *first < cpu &&
-                           CPU_ISSET(static_cast<size_t>(*first), &mask);
+      const bool follows =
+          first && *first >= 0 && *first < cpu && CPU_ISSET(static_cast<size_t>(*first), &mask);
       (follows ? siblings : cores.cpus).push_back(cpu);
     }
     cores.n_physical = static_cast<int>(cores.cpus.size());
@@ -181,7 +181,8 @@ void ThreadTeam::Shared::walk(int32_t worker) noexcept {
       continue;
     }
     const int32_t left = n_chunks - first;
-    const int32_t take = n_threads == 1 ? left : std::max(std::min(left, 1), left / (2 * n_threads));
+    const int32_t take =
+        n_threads == 1 ? left : std::max(std::min(left, 1), left / (2 * n_threads));
     if (take > 0) {
       if (!claim.compare_exchange_weak(seen, seen + static_cast<uint64_t>(take),
                                        std::memory_order_acq_rel, std::memory_order_acquire)) {
@@ -280,8 +281,10 @@ void ThreadTeam::summon_workers() {
       arena_->arena.enqueue([state = shared_] {
         // Slot 0 of the arena is the caller's; the others are distinct while occupied.
         const int slot = tbb::this_task_arena::current_thread_index();
-        if (slot > 0 && slot < state->n_threads) state->serve(slot);
-        else state->n_summoned.fetch_sub(1, std::memory_order_seq_cst);
+        if (slot > 0 && slot < state->n_threads)
+          state->serve(slot);
+        else
+          state->n_summoned.fetch_sub(1, std::memory_order_seq_cst);
       });
     } catch (...) {  // no memory, no threads: the caller does the work alone
       shared.n_summoned.fetch_sub(1, std::memory_order_relaxed);

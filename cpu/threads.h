@@ -1,20 +1,20 @@
 // A team of threads that walks a list of stages together: one parallel region for a whole token.
 //
 // Why not one parallel_for per matrix product: a small model decodes a token in a few milliseconds
-// with about 300 dependent products, and waking threads for each would cost as much as the work. Here
-// the threads stay together from the first stage to the last; the step from one stage to the next is
-// one atomic word.
+// with about 300 dependent products, and waking threads for each would cost as much as the work.
+// Here the threads stay together from the first stage to the last; the step from one stage to the
+// next is one atomic word.
 //
-// A stage is a set of works, each cut into chunks. Chunk boundaries come from shapes and never from the
-// number of threads, so results are the same bits for any number of them. Threads claim runs of chunks,
-// long ones first and short ones towards the end; when all chunks of a stage are done, the next begins.
-// The calling thread takes part and can finish everything alone: a worker that comes late joins at
-// the current stage, one that never comes is not missed.
+// A stage is a set of works, each cut into chunks. Chunk boundaries come from shapes and never from
+// the number of threads, so results are the same bits for any number of them. Threads claim runs of
+// chunks, long ones first and short ones towards the end; when all chunks of a stage are done, the
+// next begins. The calling thread takes part and can finish everything alone: a worker that comes
+// late joins at the current stage, one that never comes is not missed.
 //
 // Workers are tasks in one oneTBB arena. After a region they stay around for a fraction of a
-// millisecond, because the next token usually follows, and then go back to oneTBB and sleep. While in a
-// region every thread is pinned to a core of its own; left alone, the kernels of some virtual machines
-// put all threads of a process on one core.
+// millisecond, because the next token usually follows, and then go back to oneTBB and sleep. While
+// in a region every thread is pinned to a core of its own; left alone, the kernels of some virtual
+// machines put all threads of a process on one core.
 //
 // Thread safety: one run() at a time per team. Different teams are independent.
 #pragma once
@@ -27,7 +27,8 @@
 namespace ac::cpu {
 
 struct Work {
-  // Chunks [chunk_begin, chunk_end); `worker` is in [0, n_threads) and the caller's alone meanwhile.
+  // Chunks [chunk_begin, chunk_end); `worker` is in [0, n_threads) and the caller's alone
+  // meanwhile.
   void (*run)(const void* args, int32_t chunk_begin, int32_t chunk_end, int32_t worker) noexcept;
   const void* args;
   int32_t n_chunks;  // >= 0
@@ -41,7 +42,8 @@ struct Stage {
   bool in_order = false;
 };
 
-// The cores this process may use, one logical processor per physical core first, then their siblings.
+// The cores this process may use, one logical processor per physical core first, then their
+// siblings.
 struct Cores {
   std::vector<int> cpus;
   int n_physical = 0;  // the first n_physical of `cpus` are cores of their own

@@ -63,21 +63,36 @@ const Codec& codec(WeightFormat format) {
   static constexpr Codec kQ8_0_R16 = packed(WeightFormat::kQ8_0_R16);
   static constexpr Codec kQ4_0_R16 = packed(WeightFormat::kQ4_0_R16);
   switch (format) {  // no default: a new format without a codec does not compile
-    case WeightFormat::kF32: return kF32;
-    case WeightFormat::kF16: return kF16;
-    case WeightFormat::kBF16: return kBF16;
-    case WeightFormat::kQ8_0: return kQ8_0;
-    case WeightFormat::kQ4_0: return kQ4_0;
-    case WeightFormat::kQ4_1: return kQ4_1;
-    case WeightFormat::kQ5_0: return kQ5_0;
-    case WeightFormat::kQ5_1: return kQ5_1;
-    case WeightFormat::kQ2_K: return kQ2_K;
-    case WeightFormat::kQ3_K: return kQ3_K;
-    case WeightFormat::kQ4_K: return kQ4_K;
-    case WeightFormat::kQ5_K: return kQ5_K;
-    case WeightFormat::kQ6_K: return kQ6_K;
-    case WeightFormat::kQ8_0_R16: return kQ8_0_R16;
-    case WeightFormat::kQ4_0_R16: return kQ4_0_R16;
+    case WeightFormat::kF32:
+      return kF32;
+    case WeightFormat::kF16:
+      return kF16;
+    case WeightFormat::kBF16:
+      return kBF16;
+    case WeightFormat::kQ8_0:
+      return kQ8_0;
+    case WeightFormat::kQ4_0:
+      return kQ4_0;
+    case WeightFormat::kQ4_1:
+      return kQ4_1;
+    case WeightFormat::kQ5_0:
+      return kQ5_0;
+    case WeightFormat::kQ5_1:
+      return kQ5_1;
+    case WeightFormat::kQ2_K:
+      return kQ2_K;
+    case WeightFormat::kQ3_K:
+      return kQ3_K;
+    case WeightFormat::kQ4_K:
+      return kQ4_K;
+    case WeightFormat::kQ5_K:
+      return kQ5_K;
+    case WeightFormat::kQ6_K:
+      return kQ6_K;
+    case WeightFormat::kQ8_0_R16:
+      return kQ8_0_R16;
+    case WeightFormat::kQ4_0_R16:
+      return kQ4_0_R16;
   }
   check_failed("known weight format", __FILE__, __LINE__);
 }

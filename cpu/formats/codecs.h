@@ -11,10 +11,11 @@ namespace ac::cpu {
 struct Codec {
   WeightFormat format;
   // n weights, whole blocks (WeightFormatInfo::block_weights). No alignment is asked of the bytes.
-  // decode_row is nullptr for the packed `_r16` formats, which have no rows of their own (packed.h);
-  // encode_row is nullptr also where this project only reads the format.
+  // decode_row is nullptr for the packed `_r16` formats, which have no rows of their own
+  // (packed.h); encode_row is nullptr also where this project only reads the format.
   void (*decode_row)(const std::byte* row, float* out, size_t n) noexcept;
-  // Rounds to nearest. Weights that are not finite give codes within range, never undefined behaviour.
+  // Rounds to nearest. Weights that are not finite give codes within range, never undefined
+  // behaviour.
   void (*encode_row)(const float* in, std::byte* row, size_t n) noexcept;
 };
 

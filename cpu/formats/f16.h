@@ -40,8 +40,8 @@ inline uint16_t f32_to_f16(float value) {
     // Adding just under half of the last kept bit, plus that bit itself, rounds ties to even.
     half = (magnitude - (112u << 23) + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
   } else {
-    // A subnormal half counts in units of 2^-24; adding 0.5f leaves just those units in the fraction,
-    // rounded by the addition itself.
+    // A subnormal half counts in units of 2^-24; adding 0.5f leaves just those units in the
+    // fraction, rounded by the addition itself.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     half = std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(0.5f);
   }

@@ -7,8 +7,8 @@
 //                 64 p + i, high nibble of weight 64 p + 32 + i
 //                                     w = d * scale * q - d_min * minimum
 //
-// Encoding: each 32 weights get the scale and minimum of a small search (k_search.h); the 6-bit codes
-// of those are then fixed and the weights rounded once more against what the reader will see.
+// Encoding: each 32 weights get the scale and minimum of a small search (k_search.h); the 6-bit
+// codes of those are then fixed and the weights rounded once more against what the reader will see.
 #pragma once
 
 #include "cpu/formats/f16.h"
@@ -52,10 +52,8 @@ struct Q4_K {
     const float d_min = f16_to_f32(d_min_half);
     KScales scales;
     for (size_t k = 0; k < 8; ++k) {
-      scales.scale[k] =
-          static_cast<uint8_t>(round_to(fits[k].scale * inverse_or_zero(d), 0, 63));
-      scales.min[k] =
-          static_cast<uint8_t>(round_to(fits[k].min * inverse_or_zero(d_min), 0, 63));
+      scales.scale[k] = static_cast<uint8_t>(round_to(fits[k].scale * inverse_or_zero(d), 0, 63));
+      scales.min[k] = static_cast<uint8_t>(round_to(fits[k].min * inverse_or_zero(d_min), 0, 63));
     }
     store_unaligned(block, d_half);
     store_unaligned(block + 2, d_min_half);

@@ -1,9 +1,9 @@
 // The small kernels, compiled once per instruction set.
 #include "cpu/kernels/small_kernels.h"
 
+#include "cpu/kernels/attention_inl.h"
 #include "cpu/kernels/elementwise_inl.h"
 #include "cpu/kernels/kv_store_inl.h"
-#include "cpu/kernels/attention_inl.h"
 
 namespace ac::cpu::AC_ISA {
 

@@ -1,6 +1,6 @@
 // The small kernels (norm, rope, attention, activations ...) of one instruction set, as a struct of
-// function pointers. Included by files compiled for one instruction set: <cstddef> and <cstdint> only,
-// no functions.
+// function pointers. Included by files compiled for one instruction set: <cstddef> and <cstdint>
+// only, no functions.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,11 @@
 
 namespace ac::cpu {
 
-// How the cache of keys and values is laid out for one kv head of one slot of one layer. A tile is 16
-// positions.
+// How the cache of keys and values is laid out for one kv head of one slot of one layer. A tile is
+// 16 positions.
 //
-//   k         [n_tiles][d_head][16]      a vector of 16 positions for each dimension, so that scores
+//   k         [n_tiles][d_head][16]      a vector of 16 positions for each dimension, so that
+//   scores
 //                                        need no sums across lanes
 //   v         [n_positions][d_padded]    d_padded = d_head rounded up to 16; the rest stays zero
 //   k_scales  [n_tiles][n_blocks][16]    only kInt8: half, one for each position and 32 dimensions
@@ -33,9 +34,9 @@ struct KvHead {
 // Positions are taken in tiles of this many.
 constexpr size_t kKeyTile = 64;
 
-// Queries of consecutive tokens of one slot, all heads that share one kv head, against the positions
-// [key_begin, key_end) of the cache. Row r = token * n_group + head of the group; it sees the
-// positions up to its token's own, the last `window` of them where window > 0.
+// Queries of consecutive tokens of one slot, all heads that share one kv head, against the
+// positions [key_begin, key_end) of the cache. Row r = token * n_group + head of the group; it sees
+// the positions up to its token's own, the last `window` of them where window > 0.
 struct AttendArgs {
   KvHead kv;
   const float* q = nullptr;  // token i, head g: q + i * q_stride + g * d_head
@@ -67,8 +68,8 @@ struct MergeArgs {
 };
 
 struct SmallKernels {
-  // y = x / sqrt(mean(x^2) + epsilon) * weight over each of n_groups groups; weight [group] or null.
-  // x and y may be the same.
+  // y = x / sqrt(mean(x^2) + epsilon) * weight over each of n_groups groups; weight [group] or
+  // null. x and y may be the same.
   void (*rms_norm)(const float* x, const float* weight, float* y, size_t group, size_t n_groups,
                    float epsilon) noexcept;
   // Heads of one token. cos_sin is [2][d_rot / 2]: all cosines, then all sines.
@@ -79,9 +80,9 @@ struct SmallKernels {
   // y = activation(gate) * up.
   void (*gated_silu)(const float* gate, const float* up, float* y, size_t n) noexcept;
   void (*gated_gelu_tanh)(const float* gate, const float* up, float* y, size_t n) noexcept;
-  void (*add)(float* x, const float* y, size_t n) noexcept;        // x += y
-  void (*scale)(float* x, float factor, size_t n) noexcept;        // x *= factor
-  void (*softcap)(float* x, float cap, size_t n) noexcept;         // x = cap * tanh(x / cap)
+  void (*add)(float* x, const float* y, size_t n) noexcept;  // x += y
+  void (*scale)(float* x, float factor, size_t n) noexcept;  // x *= factor
+  void (*softcap)(float* x, float cap, size_t n) noexcept;   // x = cap * tanh(x / cap)
   void (*decode_f16)(const uint16_t* half, float* out, size_t n) noexcept;
   // One kv head's k and v [d_head] of one token, to `position`.
   void (*store_kv)(const KvHead& kv, const float* k, const float* v, size_t position) noexcept;

@@ -142,7 +142,8 @@ double error_of(const SmallKernels& kernels, const Problem& p) {
         }
         score *= static_cast<double>(args.scale);
         if (p.softcap > 0) {
-          score = static_cast<double>(p.softcap) * std::tanh(score / static_cast<double>(p.softcap));
+          score =
+              static_cast<double>(p.softcap) * std::tanh(score / static_cast<double>(p.softcap));
         }
         scores.push_back(score);
         maximum = std::fmax(maximum, score);
@@ -167,9 +168,9 @@ double error_of(const SmallKernels& kernels, const Problem& p) {
 }
 
 // A score is a sum of d_head products, |q||k| / sqrt(d_head) ~ sqrt(d_head) at most for such data:
-// its error e is below d_head * 2^-24 * sqrt(d_head) in the worst order of additions, and the result, a
-// mean of values with weights of relative error e, is off by at most 2 e of the largest value. Two
-// ulps each for exp, the sums of weights and of values add n_keys * 2^-24 at worst.
+// its error e is below d_head * 2^-24 * sqrt(d_head) in the worst order of additions, and the
+// result, a mean of values with weights of relative error e, is off by at most 2 e of the largest
+// value. Two ulps each for exp, the sums of weights and of values add n_keys * 2^-24 at worst.
 double tolerance_of(const Problem& p) {
   const double d = static_cast<double>(p.d_head);
   const double n_keys = static_cast<double>(p.first_position) + static_cast<double>(p.n_tokens);
@@ -182,7 +183,10 @@ TEST_F(AttentionTest, EveryFormatAndHeadSize) {
   for (KvFormat format : {KvFormat::kF32, KvFormat::kF16, KvFormat::kQ8_0}) {
     for (size_t d_head : {1u, 8u, 16u, 20u, 33u, 64u, 80u, 96u, 128u, 256u}) {
       for (size_t n_tokens : {1u, 5u}) {
-        const Problem p{.format = format, .d_head = d_head, .n_group = 3, .n_tokens = n_tokens,
+        const Problem p{.format = format,
+                        .d_head = d_head,
+                        .n_group = 3,
+                        .n_tokens = n_tokens,
                         .first_position = 70};
         SCOPED_TRACE(testing::Message() << "format " << static_cast<int>(format) << " d_head "
                                         << d_head << " tokens " << n_tokens);
@@ -206,8 +210,11 @@ TEST_F(AttentionTest, EdgesOfTilesAndChunks) {
     for (size_t n_tokens : {1u, 3u, 18u}) {
       for (int32_t chunk : {0, 64, 128}) {
         SCOPED_TRACE(testing::Message() << position << " +" << n_tokens << " chunks " << chunk);
-        EXPECT_EXACT((Problem{.d_head = 16, .n_group = 2, .n_tokens = n_tokens,
-                              .first_position = position, .keys_per_chunk = chunk}));
+        EXPECT_EXACT((Problem{.d_head = 16,
+                              .n_group = 2,
+                              .n_tokens = n_tokens,
+                              .first_position = position,
+                              .keys_per_chunk = chunk}));
       }
     }
   }
@@ -220,8 +227,11 @@ TEST_F(AttentionTest, SlidingWindow) {
         for (int32_t chunk : {0, 64}) {
           SCOPED_TRACE(testing::Message() << "window " << window << " at " << position << " +"
                                           << n_tokens << " chunks " << chunk);
-          EXPECT_EXACT((Problem{.d_head = 16, .n_group = 2, .n_tokens = n_tokens,
-                                .first_position = position, .window = window,
+          EXPECT_EXACT((Problem{.d_head = 16,
+                                .n_group = 2,
+                                .n_tokens = n_tokens,
+                                .first_position = position,
+                                .window = window,
                                 .keys_per_chunk = chunk}));
         }
       }
@@ -231,14 +241,16 @@ TEST_F(AttentionTest, SlidingWindow) {
 
 TEST_F(AttentionTest, Softcap) {
   for (float cap : {0.5f, 5.0f, 50.0f}) {
-    EXPECT_EXACT((Problem{.d_head = 64, .n_group = 2, .n_tokens = 10, .first_position = 90,
-                          .softcap = cap}));
+    EXPECT_EXACT((
+        Problem{.d_head = 64, .n_group = 2, .n_tokens = 10, .first_position = 90, .softcap = cap}));
   }
 }
 
 // Scores a hundred apart: all weight on one key, no overflow, no NaN.
 TEST_F(AttentionTest, ExtremeScores) {
-  const KvShape shape{.layers = {{.n_kv_heads = 1, .d_head = 16}}, .n_slots = 1, .n_context = 128,
+  const KvShape shape{.layers = {{.n_kv_heads = 1, .d_head = 16}},
+                      .n_slots = 1,
+                      .n_context = 128,
                       .format = KvFormat::kF16};
   auto cache = KvCache::create(shape);
   ASSERT_TRUE(cache.has_value());
@@ -266,7 +278,9 @@ TEST_F(AttentionTest, ExtremeScores) {
 
 // A key after the query must not change a bit, whatever it holds.
 TEST_F(AttentionTest, LaterPositionsDoNotMatter) {
-  const KvShape shape{.layers = {{.n_kv_heads = 1, .d_head = 32}}, .n_slots = 1, .n_context = 64,
+  const KvShape shape{.layers = {{.n_kv_heads = 1, .d_head = 32}},
+                      .n_slots = 1,
+                      .n_context = 64,
                       .format = KvFormat::kF16};
   std::vector<float> results[2];
   for (int variant = 0; variant < 2; ++variant) {

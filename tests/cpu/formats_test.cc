@@ -1,6 +1,5 @@
-// Codecs against the definition of each format, weight by weight, and against bytes worked out by hand.
-#include "cpu/formats/codecs.h"
-
+// Codecs against the definition of each format, weight by weight, and against bytes worked out by
+// hand.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "cpu/formats/bf16.h"
+#include "cpu/formats/codecs.h"
 #include "cpu/formats/f16.h"
 #include "runtime/core/rng.h"
 
@@ -18,7 +18,8 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// --- the definition of a half, from its bits ---------------------------------------------------------
+// --- the definition of a half, from its bits
+// ---------------------------------------------------------
 
 double half_value(uint32_t bits) {
   const double sign = (bits >> 15) != 0 ? -1.0 : 1.0;
@@ -89,13 +90,15 @@ TEST(BF16Test, EveryValueRoundTripsAndTiesGoToEven) {
   }
 }
 
-// --- reference decoders: weight i of a block, straight from the definition ----------------------------
+// --- reference decoders: weight i of a block, straight from the definition
+// ----------------------------
 
 double half_at(const Bytes& b, size_t at) { return half_value(b[at] | uint32_t{b[at + 1]} << 8); }
 int32_t bits_at(const Bytes& b, size_t byte, size_t bit, int n_bits) {
   return static_cast<int32_t>((b[byte] >> bit) & ((1u << n_bits) - 1u));
 }
-int32_t nibble(const Bytes& b, size_t first, size_t i) {  // 32 weights: low halves, then high halves
+int32_t nibble(const Bytes& b, size_t first,
+               size_t i) {  // 32 weights: low halves, then high halves
   return bits_at(b, first + i % 16, i / 16 * 4, 4);
 }
 int32_t fifth(const Bytes& b, size_t first, size_t i) {
@@ -121,56 +124,74 @@ struct Reference {
 
 const std::vector<Reference>& references() {
   static const std::vector<Reference> all = {
-      {WeightFormat::kF32, {}, [](const Bytes& b, size_t) {
+      {WeightFormat::kF32,
+       {},
+       [](const Bytes& b, size_t) {
          float value = 0;
          std::memcpy(&value, b.data(), 4);
          return static_cast<double>(value);
        }},
       {WeightFormat::kF16, {0}, [](const Bytes& b, size_t) { return half_at(b, 0); }},
-      {WeightFormat::kBF16, {}, [](const Bytes& b, size_t) {
+      {WeightFormat::kBF16,
+       {},
+       [](const Bytes& b, size_t) {
          const uint32_t bits = uint32_t{b[0]} << 16 | uint32_t{b[1]} << 24;
          float value = 0;
          std::memcpy(&value, &bits, 4);
          return static_cast<double>(value);
        }},
-      {WeightFormat::kQ8_0, {0}, [](const Bytes& b, size_t i) {
-         return half_at(b, 0) * as_signed(b[2 + i]);
-       }},
-      {WeightFormat::kQ4_0, {0}, [](const Bytes& b, size_t i) {
-         return half_at(b, 0) * (nibble(b, 2, i) - 8);
-       }},
-      {WeightFormat::kQ4_1, {0, 2}, [](const Bytes& b, size_t i) {
-         return half_at(b, 0) * nibble(b, 4, i) + half_at(b, 2);
-       }},
-      {WeightFormat::kQ5_0, {0}, [](const Bytes& b, size_t i) {
+      {WeightFormat::kQ8_0,
+       {0},
+       [](const Bytes& b, size_t i) { return half_at(b, 0) * as_signed(b[2 + i]); }},
+      {WeightFormat::kQ4_0,
+       {0},
+       [](const Bytes& b, size_t i) { return half_at(b, 0) * (nibble(b, 2, i) - 8); }},
+      {WeightFormat::kQ4_1,
+       {0, 2},
+       [](const Bytes& b, size_t i) { return half_at(b, 0) * nibble(b, 4, i) + half_at(b, 2); }},
+      {WeightFormat::kQ5_0,
+       {0},
+       [](const Bytes& b, size_t i) {
          return half_at(b, 0) * ((nibble(b, 6, i) | fifth(b, 2, i)) - 16);
        }},
-      {WeightFormat::kQ5_1, {0, 2}, [](const Bytes& b, size_t i) {
+      {WeightFormat::kQ5_1,
+       {0, 2},
+       [](const Bytes& b, size_t i) {
          return half_at(b, 0) * (nibble(b, 8, i) | fifth(b, 4, i)) + half_at(b, 2);
        }},
-      {WeightFormat::kQ2_K, {80, 82}, [](const Bytes& b, size_t i) {
+      {WeightFormat::kQ2_K,
+       {80, 82},
+       [](const Bytes& b, size_t i) {
          const int32_t q = bits_at(b, 16 + i / 128 * 32 + i % 32, i % 128 / 32 * 2, 2);
          return half_at(b, 80) * bits_at(b, i / 16, 0, 4) * q -
                 half_at(b, 82) * bits_at(b, i / 16, 4, 4);
        }},
-      {WeightFormat::kQ3_K, {108}, [](const Bytes& b, size_t i) {
+      {WeightFormat::kQ3_K,
+       {108},
+       [](const Bytes& b, size_t i) {
          const size_t k = i / 16;
-         const int32_t scale = bits_at(b, 96 + k % 8, k / 8 * 4, 4) +
-                               16 * bits_at(b, 104 + k % 4, k / 4 * 2, 2) - 32;
+         const int32_t scale =
+             bits_at(b, 96 + k % 8, k / 8 * 4, 4) + 16 * bits_at(b, 104 + k % 4, k / 4 * 2, 2) - 32;
          const int32_t low = bits_at(b, 32 + i / 128 * 32 + i % 32, i % 128 / 32 * 2, 2);
          const int32_t high = bits_at(b, i % 32, i / 32, 1);
          return half_at(b, 108) * scale * (low - (high != 0 ? 0 : 4));
        }},
-      {WeightFormat::kQ4_K, {0, 2}, [](const Bytes& b, size_t i) {
+      {WeightFormat::kQ4_K,
+       {0, 2},
+       [](const Bytes& b, size_t i) {
          const int32_t q = bits_at(b, 16 + i / 64 * 32 + i % 32, i % 64 / 32 * 4, 4);
          return half_at(b, 0) * k_scale(b, i / 32) * q - half_at(b, 2) * k_min(b, i / 32);
        }},
-      {WeightFormat::kQ5_K, {0, 2}, [](const Bytes& b, size_t i) {
+      {WeightFormat::kQ5_K,
+       {0, 2},
+       [](const Bytes& b, size_t i) {
          const int32_t q = bits_at(b, 48 + i / 64 * 32 + i % 32, i % 64 / 32 * 4, 4) +
                            16 * bits_at(b, 16 + i % 32, i / 32, 1);
          return half_at(b, 0) * k_scale(b, i / 32) * q - half_at(b, 2) * k_min(b, i / 32);
        }},
-      {WeightFormat::kQ6_K, {208}, [](const Bytes& b, size_t i) {
+      {WeightFormat::kQ6_K,
+       {208},
+       [](const Bytes& b, size_t i) {
          const int32_t low = bits_at(b, i / 128 * 64 + i % 64, i % 128 / 64 * 4, 4);
          const int32_t high = bits_at(b, 128 + i / 128 * 32 + i % 32, i % 128 / 32 * 2, 2);
          return half_at(b, 208) * as_signed(b[192 + i / 16]) * (low + 16 * high - 32);
@@ -219,7 +240,8 @@ TEST(CodecTest, RandomBlocksDecodeToTheDefinition) {
         largest = std::fmax(largest, std::fabs(reference.weight(block, i)));
       }
       double min_term = 0;  // what cancels in scale * q - minimum
-      if (reference.halves.size() == 2) min_term = 64 * std::fabs(half_at(block, reference.halves[1]));
+      if (reference.halves.size() == 2)
+        min_term = 64 * std::fabs(half_at(block, reference.halves[1]));
       for (size_t i = 0; i < info.block_weights; ++i) {
         // At most three roundings of f32.
         const double tolerance = 3 * 0x1p-24 * (largest + min_term);
@@ -247,7 +269,8 @@ TEST(CodecTest, RowsAreBlocksOneAfterTheOther) {
   }
 }
 
-// --- encoders: bytes by hand -------------------------------------------------------------------------
+// --- encoders: bytes by hand
+// -------------------------------------------------------------------------
 
 TEST(Q8_0Test, BytesByHand) {
   std::vector<float> x(32);
@@ -257,7 +280,7 @@ TEST(Q8_0Test, BytesByHand) {
   // round(x * 127 / 16), 127 / 16 = 7.9375; the fractions of x = 8 (63.5) and -8 go away from zero.
   const int codes[32] = {-127, -119, -111, -103, -95, -87, -79, -71, -64, -56, -48,
                          -40,  -32,  -24,  -16,  -8,  0,   8,   16,  24,  32,  40,
-                         48,   56,   64,   71,  79,  87,  95,  103, 111, 119};
+                         48,   56,   64,   71,   79,  87,  95,  103, 111, 119};
   for (int code : codes) expected.push_back(static_cast<uint8_t>(code));
   EXPECT_EQ(encode(WeightFormat::kQ8_0, x), expected);
   EXPECT_EQ(encode(WeightFormat::kQ8_0, std::vector<float>(32, 0.0f)), Bytes(34, 0));
@@ -269,8 +292,8 @@ TEST(Q4_0Test, BytesByHand) {
   // The extreme is -16: d = 2 (half 0x4000), q = floor(x / 2 + 8.5): -16 -> 0, -15 -> 1 (0.5 + ...)
   Bytes expected = {0x00, 0x40};
   for (int i = 0; i < 16; ++i) {
-    const int low = (i + 1) / 2;                       // x = i - 16: floor(i / 2 + 0.5)
-    const int high = std::min(15, (i + 1) / 2 + 8);    // x = i: floor(i / 2 + 8.5)
+    const int low = (i + 1) / 2;                     // x = i - 16: floor(i / 2 + 0.5)
+    const int high = std::min(15, (i + 1) / 2 + 8);  // x = i: floor(i / 2 + 8.5)
     expected.push_back(static_cast<uint8_t>(low | high << 4));
   }
   EXPECT_EQ(encode(WeightFormat::kQ4_0, x), expected);
@@ -280,9 +303,9 @@ TEST(Q4_0Test, BytesByHand) {
   y[20] = -4.0f;
   const Bytes bytes = encode(WeightFormat::kQ4_0, y);
   EXPECT_EQ(bytes[0], 0x00);
-  EXPECT_EQ(bytes[1], 0xb8);  // -0.5
-  EXPECT_EQ(bytes[2 + 3], 0x80);       // code 0 for +4, code 8 for 0
-  EXPECT_EQ(bytes[2 + 4], 0xf8);       // -4 / -0.5 + 8.5 = 16.5, held at 15
+  EXPECT_EQ(bytes[1], 0xb8);      // -0.5
+  EXPECT_EQ(bytes[2 + 3], 0x80);  // code 0 for +4, code 8 for 0
+  EXPECT_EQ(bytes[2 + 4], 0xf8);  // -4 / -0.5 + 8.5 = 16.5, held at 15
   EXPECT_EQ(bytes[2 + 0], 0x88);
 }
 
@@ -313,7 +336,8 @@ TEST(Q5_1Test, BytesByHand) {
   EXPECT_EQ(encode(WeightFormat::kQ5_1, x), expected);
 }
 
-// --- encoders: properties ------------------------------------------------------------------------------
+// --- encoders: properties
+// ------------------------------------------------------------------------------
 
 std::vector<float> gaussian(size_t n, uint64_t seed) {
   Rng rng(seed);
@@ -329,9 +353,9 @@ TEST(CodecTest, EncodingADecodedBlockChangesNothing) {
     WeightFormat format;
     size_t first_quant;
   };
-  for (const Case& c : {Case{WeightFormat::kQ8_0, 2}, Case{WeightFormat::kQ4_0, 2},
-                        Case{WeightFormat::kQ4_1, 4}, Case{WeightFormat::kQ5_0, 6},
-                        Case{WeightFormat::kQ5_1, 8}}) {
+  for (const Case& c :
+       {Case{WeightFormat::kQ8_0, 2}, Case{WeightFormat::kQ4_0, 2}, Case{WeightFormat::kQ4_1, 4},
+        Case{WeightFormat::kQ5_0, 6}, Case{WeightFormat::kQ5_1, 8}}) {
     const WeightFormatInfo& info = weight_format_info(c.format);
     for (int round = 0; round < 300; ++round) {
       Bytes block(info.block_bytes);
@@ -363,10 +387,9 @@ TEST(CodecTest, RoundTripErrorIsHalfAStep) {
     int n_codes;
     bool symmetric;
   };
-  for (const Case& c :
-       {Case{WeightFormat::kQ8_0, 127, true}, Case{WeightFormat::kQ4_0, 8, true},
-        Case{WeightFormat::kQ5_0, 16, true}, Case{WeightFormat::kQ4_1, 15, false},
-        Case{WeightFormat::kQ5_1, 31, false}}) {
+  for (const Case& c : {Case{WeightFormat::kQ8_0, 127, true}, Case{WeightFormat::kQ4_0, 8, true},
+                        Case{WeightFormat::kQ5_0, 16, true}, Case{WeightFormat::kQ4_1, 15, false},
+                        Case{WeightFormat::kQ5_1, 31, false}}) {
     const std::vector<float> y = decode(c.format, encode(c.format, x), x.size());
     for (size_t block = 0; block < x.size(); block += 32) {
       float low = x[block], high = x[block], largest = 0;
@@ -376,7 +399,8 @@ TEST(CodecTest, RoundTripErrorIsHalfAStep) {
         largest = std::fmax(largest, std::fabs(x[i]));
       }
       const double step =
-          (c.symmetric ? static_cast<double>(largest) : static_cast<double>(high - low)) / c.n_codes;
+          (c.symmetric ? static_cast<double>(largest) : static_cast<double>(high - low)) /
+          c.n_codes;
       // Half a step, or a whole one at the side that has a code less; and d and m are halves, so
       // a code of n is off by n steps of 2^-11, the minimum by 2^-11 of itself.
       const bool lopsided = c.format == WeightFormat::kQ4_0 || c.format == WeightFormat::kQ5_0;
