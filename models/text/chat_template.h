@@ -1,5 +1,10 @@
 // Chat templates: a bounded subset of Jinja that renders the published templates and nothing else.
-// No imports, no attribute access into the host, a limit on steps, depth and output.
+// No imports, no attribute access into the host, a limit on steps (1e6), depth (64) and output (16
+// times the template and the messages, and 64 KiB).
+//
+// Literal in the result is what the template wrote: its text and strings, bos and eos, dates and
+// numbers, and the names of the well-known roles. Words of messages are not, whatever is done to
+// them.
 #pragma once
 
 #include <memory>
@@ -8,6 +13,7 @@
 #include <vector>
 
 #include "models/text/tokenizer.h"
+#include "runtime/core/clock.h"
 
 namespace ac {
 
@@ -21,6 +27,7 @@ struct ChatTemplateInput {
   bool add_generation_prompt = true;
   std::string bos_token;
   std::string eos_token;
+  const Clock* clock = nullptr;  // of strftime_now; nullptr: the machine's
 };
 
 class ChatTemplate {
@@ -33,6 +40,8 @@ class ChatTemplate {
 
   // Errors: kInvalidArgument when the template calls raise_exception (its words are the message),
   // kUnsupported when a limit is passed.
+  // kInvalidArgument also for what Jinja would refuse: sums of unlike values, attributes of
+  // nothing.
   Result<MarkedText> render(const ChatTemplateInput& input) const;
 
  private:
