@@ -4,12 +4,14 @@
 // Pieces, by code point:
 //   letter       ASCII letters, and every code point from U+0080 up that is none of the below
 //   digit        0-9
-//   space        ASCII white space and controls, U+0085, U+00A0, U+2000..200B, U+2028, U+2029, U+3000,
+//   space        ASCII white space and controls, U+0085, U+00A0, U+2000..200B, U+2028, U+2029,
+//   U+3000,
 //                U+FEFF
-//   punctuation  the other ASCII characters, U+00A1..00BF, U+2010..2027, U+2030..205E, U+3001..303F,
+//   punctuation  the other ASCII characters, U+00A1..00BF, U+2010..2027, U+2030..205E,
+//   U+3001..303F,
 //                U+FF01..FF0F; the curly quotes U+2018 U+2019 U+201C U+201D as ' and "
-//   ideograph    U+2E80..2FFF, U+3040..9FFF, U+AC00..D7AF, U+F900..FAFF, U+20000..3FFFF: one piece each
-//   broken       a byte that is no part of a code point: one piece, hashed as U+FFFD
+//   ideograph    U+2E80..2FFF, U+3040..9FFF, U+AC00..D7AF, U+F900..FAFF, U+20000..3FFFF: one piece
+//   each broken       a byte that is no part of a code point: one piece, hashed as U+FFFD
 // Upper case ASCII becomes lower case; other scripts keep theirs, as no table of cases is carried.
 //
 // Hash: FNV-1a, 64 bit, over a byte for the kind of the piece and its UTF-8 bytes; its halves are
@@ -24,7 +26,13 @@ namespace {
 enum class CodeKind { kLetter, kDigit, kSpace, kPunctuation, kIdeograph, kBroken };
 
 // Hashed: never renumber.
-enum class PieceKind : uint8_t { kWord = 1, kContinued = 2, kDigits = 3, kMark = 4, kIdeograph = 5 };
+enum class PieceKind : uint8_t {
+  kWord = 1,
+  kContinued = 2,
+  kDigits = 3,
+  kMark = 4,
+  kIdeograph = 5
+};
 
 struct CodePoint {
   uint32_t value = 0xFFFD;

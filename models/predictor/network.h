@@ -1,15 +1,15 @@
-// The predictor's equations and the layout of its parameters, shared by inference (float) and by the
-// trainer (float, and double when gradients are checked). Not an interface: models/predictor and
-// models/train only.
+// The predictor's equations and the layout of its parameters, shared by inference (float) and by
+// the trainer (float, and double when gradients are checked). Not an interface: models/predictor
+// and models/train only.
 //
 //   x_t   = E[row_a(t)] + E[row_b(t)] + P[t]                                  t < n_tokens
 //   twice:  x = x + b_o + W_o attend(W_q n, W_k n, W_v n),   n = rms_norm(x) * g
 //           x = x + b_down + W_down relu(b_up + W_up n)^2,   n = rms_norm(x) * g'
 //   logit = W_head (rms_norm(mean_t x_t) * g'') + b_head                      [n_tiers]
 //
-// Every piece looks at every other (no mask). Squared ReLU needs no exponential and its slope has no
-// jump, so that finite differences check it everywhere. Biases of q, k and v are left out: that of k
-// cannot matter under a softmax, the others did not.
+// Every piece looks at every other (no mask). Squared ReLU needs no exponential and its slope has
+// no jump, so that finite differences check it everywhere. Biases of q, k and v are left out: that
+// of k cannot matter under a softmax, the others did not.
 //
 // Matrices lie as [n_in, n_out], the transpose of the house's order: the inner loops then run over
 // outputs, which compilers vectorise without reordering a sum.
@@ -89,13 +89,14 @@ struct ParameterBlock {
 };
 std::vector<ParameterBlock> parameter_blocks(int n_tiers);
 
-// Everything a forward pass computes, kept for the backward pass; about 35 kB of floats, on the stack.
+// Everything a forward pass computes, kept for the backward pass; about 35 kB of floats, on the
+// stack.
 template <class Real>
 struct Tape {
   using Stream = Real[kPredictorTokens][kDModel];
   struct Layer {
     Stream input, attn_normed, q, k, v, mixed;
-    Real attn_rms[kPredictorTokens];  // 1 / root mean square
+    Real attn_rms[kPredictorTokens];                               // 1 / root mean square
     Real weights[kHeads][kPredictorTokens][kPredictorTokens + 1];  // softmax; padded to 16
     Stream middle, ffn_normed;
     Real ffn_rms[kPredictorTokens];
@@ -214,7 +215,8 @@ void forward(const Real* parameters, int n_tiers, const PromptFeatures& features
   tape.out_rms = rms_norm(tape.mean, parameters + at.out_norm, tape.normed);
   for (int i = 0; i < n_tiers; ++i) {
     Real sum = parameters[at.b_head + i];
-    for (int d = 0; d < kDModel; ++d) sum += tape.normed[d] * parameters[at.w_head + d * n_tiers + i];
+    for (int d = 0; d < kDModel; ++d)
+      sum += tape.normed[d] * parameters[at.w_head + d * n_tiers + i];
     tape.logits[i] = sum;
   }
 }

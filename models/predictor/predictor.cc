@@ -28,6 +28,7 @@ constexpr const char* kKeySeed = "agentcompress.predictor.training.seed";
 constexpr const char* kKeyEpochs = "agentcompress.predictor.training.epochs";
 constexpr const char* kKeyRetention = "agentcompress.predictor.training.target_retention";
 constexpr const char* kKeyThreshold = "agentcompress.predictor.training.target_threshold";
+constexpr const char* kKeyGain = "agentcompress.predictor.training.target_gain";
 
 Error corrupt(const Checkpoint& checkpoint, Error error) {
   return Error{ErrorCode::kCorruptFile,
@@ -57,8 +58,8 @@ Status check_names(std::span<const std::string> names) {
 Result<std::vector<std::string>> strings_of(const Checkpoint& checkpoint, const char* key) {
   AC_TRY(const auto views, checkpoint.get_strings(key));
   std::vector<std::string> strings;
-  for (const std::string_view view : views.first(std::min<size_t>(
-           views.size(), static_cast<size_t>(kPredictorMaxTiers) + 1))) {
+  for (const std::string_view view :
+       views.first(std::min<size_t>(views.size(), static_cast<size_t>(kPredictorMaxTiers) + 1))) {
     strings.emplace_back(view);
   }
   return strings;
@@ -87,8 +88,8 @@ Status read_block(const Checkpoint& checkpoint, const ParameterBlock& block, flo
   std::memcpy(out, view.data, n_bytes);
   for (int i = 0; i < block.size(); ++i) {
     if (!is_sane(out[i])) {
-      return fail(ErrorCode::kCorruptFile, "tensor {}: value {} is {}, expected -{} to {}", block.name,
-                  i, out[i], predictor::kMaxParameter, predictor::kMaxParameter);
+      return fail(ErrorCode::kCorruptFile, "tensor {}: value {} is {}, expected -{} to {}",
+                  block.name, i, out[i], predictor::kMaxParameter, predictor::kMaxParameter);
     }
   }
   return {};
@@ -123,11 +124,13 @@ Result<Predictor::Parts> read_parts(const Checkpoint& checkpoint) {
   AC_TRY(const uint64_t n_epochs, checkpoint.get_uint_or(kKeyEpochs, 0, kMax, 0));
   AC_TRY(const double retention, checkpoint.get_number_or(kKeyRetention, 0));
   AC_TRY(const double threshold, checkpoint.get_number_or(kKeyThreshold, 0));
+  AC_TRY(const double gain, checkpoint.get_number_or(kKeyGain, 0));
   parts.facts.n_rows = static_cast<uint32_t>(n_rows);
   parts.facts.seed = static_cast<uint32_t>(seed);
   parts.facts.n_epochs = static_cast<uint32_t>(n_epochs);
   parts.facts.target_retention = static_cast<float>(retention);
   parts.facts.target_threshold = static_cast<float>(threshold);
+  parts.facts.target_gain = static_cast<float>(gain);
   return parts;
 }
 
@@ -223,6 +226,7 @@ Checkpoint Predictor::to_checkpoint() const {
   checkpoint.set_uint(kKeyEpochs, facts.n_epochs);
   checkpoint.set_float(kKeyRetention, facts.target_retention);
   checkpoint.set_float(kKeyThreshold, facts.target_threshold);
+  checkpoint.set_float(kKeyGain, facts.target_gain);
 
   // One copy of the vector, kept alive by the checkpoint; every tensor is a window into it.
   const auto values = std::make_shared<const std::vector<float>>(parts_.parameters);
@@ -248,8 +252,7 @@ Prediction Predictor::predict(const PromptFeatures& features) const {
   Prediction prediction;
   prediction.success.resize(n_tiers);
   for (size_t i = 0; i < n_tiers; ++i) {
-    prediction.success[i] =
-        predictor::sigmoid(parts_.scale[i] * tape.logits[i] + parts_.shift[i]);
+    prediction.success[i] = predictor::sigmoid(parts_.scale[i] * tape.logits[i] + parts_.shift[i]);
   }
   return prediction;
 }

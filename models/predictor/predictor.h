@@ -1,9 +1,9 @@
-// The predictor: about ten thousand parameters that read the opening of a prompt and say, for each tier
-// of variants, how likely it is to succeed.
+// The predictor: about ten thousand parameters that read the opening of a prompt and say, for each
+// tier of variants, how likely it is to succeed.
 //
-// The network of the paper (arXiv 2601.05191): two transformer layers, 64 hidden units, over the first
-// 15 tokens. 64 is the width of the feed-forward layer: with a model width of 64 two layers alone
-// would hold ten times the parameters. The equations are in network.h.
+// The network of the paper (arXiv 2601.05191): two transformer layers, 64 hidden units, over the
+// first 15 tokens. 64 is the width of the feed-forward layer: with a model width of 64 two layers
+// alone would hold ten times the parameters. The equations are in network.h.
 #pragma once
 
 #include <array>
@@ -24,16 +24,17 @@ inline constexpr int kPredictorMaxTiers = 8;
 
 // What the network sees of a prompt: at most 15 hashed word pieces. No table of words.
 //
-// A piece is up to seven letters of a word in lower case (longer words continue in further pieces), up
-// to seven digits, one punctuation mark or one ideograph; white space only separates. The hash of a
-// piece is 16 bits, two row numbers of the embedding table (features.cc states it byte for byte).
+// A piece is up to seven letters of a word in lower case (longer words continue in further pieces),
+// up to seven digits, one punctuation mark or one ideograph; white space only separates. The hash
+// of a piece is 16 bits, two row numbers of the embedding table (features.cc states it byte for
+// byte).
 struct PromptFeatures {
   std::array<uint16_t, kPredictorTokens> buckets{};  // low byte: first row, high byte: second row
   int32_t n_tokens = 0;                              // 0 for an empty or blank prompt
 };
 
-// Reads the opening of the prompt only (at most kPromptOpeningBytes), whatever its length. Any bytes
-// are allowed; those that are not UTF-8 are pieces of their own. Allocates nothing.
+// Reads the opening of the prompt only (at most kPromptOpeningBytes), whatever its length. Any
+// bytes are allowed; those that are not UTF-8 are pieces of their own. Allocates nothing.
 inline constexpr size_t kPromptOpeningBytes = 4096;
 PromptFeatures prompt_features(std::string_view prompt);
 // The text of the same pieces, in the same order, as hashed; for people to read.
@@ -51,9 +52,13 @@ struct PredictorFacts {
   std::vector<std::string> models;  // whose scores each tier learned from, [n_tiers]
   uint32_t n_rows = 0;              // prompts trained on
   uint32_t seed = 0;
-  uint32_t n_epochs = 0;            // after which the kept weights stood
-  float target_retention = 0;       // of the full model's success, and
-  float target_threshold = 0;       // the threshold that kept it on the validation prompts
+  uint32_t n_epochs = 0;  // after which the kept weights stood
+  // Share of the full model's success to keep (0: nothing was chosen), and the thresholds that kept
+  // it on the validation prompts for the cheapest tier: of its success, and of its gain, that is
+  // its success minus the full model's. 1 where no threshold keeps it.
+  float target_retention = 0;
+  float target_threshold = 0;
+  float target_gain = 0;
 };
 
 class Predictor {

@@ -25,8 +25,8 @@ void AdamW::step(std::span<float> parameters, std::span<const float> gradient,
     const float g = gradient[i];
     mean_[i] += (1.0f - options_.beta1) * (g - mean_[i]);
     square_[i] += (1.0f - options_.beta2) * (g * g - square_[i]);
-    const float step = mean_[i] * mean_scale /
-                       (std::sqrt(square_[i] * square_scale) + options_.epsilon);
+    const float step =
+        mean_[i] * mean_scale / (std::sqrt(square_[i] * square_scale) + options_.epsilon);
     const float decay = decays_[i] ? options_.weight_decay * parameters[i] : 0.0f;
     parameters[i] -= learning_rate * (step + decay);
   }

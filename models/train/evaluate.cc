@@ -20,7 +20,7 @@ std::string decimal(double value) {
 }
 
 PairQuality pair_quality(const ScoredRows& scored, size_t tier, std::string name,
-                         double chosen_threshold) {
+                         const PredictorFacts& facts) {
   const std::vector<float>& weak = scored.predicted[tier];
   const std::vector<float>& full = scored.predicted.back();
   const Outcome outcome{scored.earned[tier], scored.earned.back()};
@@ -39,8 +39,9 @@ PairQuality pair_quality(const ScoredRows& scored, size_t tier, std::string name
   pair.cut_interval = intervals.cut;
   pair.random_cut = random_cut(outcome, kTargetRetention);
   pair.oracle_cut = oracle_cut(outcome, kTargetRetention);
-  if (tier == 0 && chosen_threshold > 0) {
-    pair.chosen_before = keep_at(weak, outcome, chosen_threshold);
+  if (tier == 0 && facts.target_retention > 0) {
+    pair.chosen_before = keep_at(weak, outcome, static_cast<double>(facts.target_threshold));
+    pair.gain_chosen_before = keep_at(gain, outcome, static_cast<double>(facts.target_gain));
   }
   return pair;
 }
@@ -102,7 +103,7 @@ OrderedJson interval_to_json(const Interval& interval) {
 }  // namespace
 
 Evaluation evaluate_scores(const ScoredRows& scored, std::span<const TierSource> tiers,
-                           double chosen_threshold) {
+                           const PredictorFacts& facts) {
   AC_CHECK(scored.predicted.size() == tiers.size() && scored.earned.size() == tiers.size());
   Evaluation evaluation;
   evaluation.n_rows = scored.predicted[0].size();
@@ -122,7 +123,7 @@ Evaluation evaluate_scores(const ScoredRows& scored, std::span<const TierSource>
     quality.brier = brier_score(predicted, earned);
     evaluation.tiers.push_back(std::move(quality));
     if (t + 1 < tiers.size()) {
-      evaluation.pairs.push_back(pair_quality(scored, t, tiers[t].tier, chosen_threshold));
+      evaluation.pairs.push_back(pair_quality(scored, t, tiers[t].tier, facts));
     }
   }
   return evaluation;
@@ -132,9 +133,8 @@ Result<Evaluation> evaluate_predictor(const Predictor& predictor, const Labels& 
                                       std::vector<TierSource> tiers, EvaluatedRows which) {
   AC_TRY(const std::vector<TierSource> sources, tiers_of(predictor, labels, std::move(tiers)));
   AC_TRY(const std::vector<TierRow> rows, tier_rows(labels, sources));
-  const bool only_test =
-      which == EvaluatedRows::kTest ||
-      (which == EvaluatedRows::kAuto && labels.name == predictor.facts().labels);
+  const bool only_test = which == EvaluatedRows::kTest ||
+                         (which == EvaluatedRows::kAuto && labels.name == predictor.facts().labels);
   ScoredRows scored;
   scored.predicted.resize(sources.size());
   scored.earned.resize(sources.size());
@@ -150,8 +150,7 @@ Result<Evaluation> evaluate_predictor(const Predictor& predictor, const Labels& 
     return fail(ErrorCode::kInvalidArgument, "{}: no {} prompts with a score for every tier",
                 labels.name, only_test ? "test" : "labelled");
   }
-  Evaluation evaluation = evaluate_scores(
-      scored, sources, static_cast<double>(predictor.facts().target_threshold));
+  Evaluation evaluation = evaluate_scores(scored, sources, predictor.facts());
   evaluation.labels = labels.name;
   evaluation.rows = only_test ? "test" : "all";
   return evaluation;
@@ -159,8 +158,8 @@ Result<Evaluation> evaluate_predictor(const Predictor& predictor, const Labels& 
 
 std::vector<std::string> evaluation_lines(const Evaluation& evaluation) {
   std::vector<std::string> lines;
-  lines.push_back(fmt::format("{}, {} rows: {}", evaluation.labels, evaluation.rows,
-                              evaluation.n_rows));
+  lines.push_back(
+      fmt::format("{}, {} rows: {}", evaluation.labels, evaluation.rows, evaluation.n_rows));
   lines.push_back(fmt::format("{:<8} {:>7} {:>9} {:>6} {:>6} {:>6}  {}", "tier", "success",
                               "predicted", "AUC", "ECE", "Brier", "labels of"));
   for (const TierQuality& tier : evaluation.tiers) {
@@ -171,21 +170,23 @@ std::vector<std::string> evaluation_lines(const Evaluation& evaluation) {
   }
   const std::string target = percent(evaluation.target_retention);
   for (const PairQuality& pair : evaluation.pairs) {
-    lines.push_back(fmt::format(
-        "{} -> {}: APGR {} [{}, {}], by gain {} (random 0.500)", pair.tier,
-        evaluation.tiers.back().tier, decimal(pair.apgr), decimal(pair.apgr_interval.low),
-        decimal(pair.apgr_interval.high), decimal(pair.gain_apgr)));
+    lines.push_back(fmt::format("{} -> {}: APGR {} [{}, {}], by gain {} (random 0.500)", pair.tier,
+                                evaluation.tiers.back().tier, decimal(pair.apgr),
+                                decimal(pair.apgr_interval.low), decimal(pair.apgr_interval.high),
+                                decimal(pair.gain_apgr)));
     lines.push_back(fmt::format(
         "  kept local at {} of the full model's success: {} [{}, {}], by gain {} (random {}, "
         "oracle {})",
         target, percent(pair.cut), percent(pair.cut_interval.low), percent(pair.cut_interval.high),
         percent(pair.gain_cut), percent(pair.random_cut), percent(pair.oracle_cut)));
-    if (pair.chosen_before.threshold > 0) {
+    const auto chosen = [&lines](const std::optional<Kept>& kept, std::string_view of) {
+      if (!kept) return;
       lines.push_back(fmt::format(
-          "  with the threshold {:.3f} chosen on the validation prompts: {} kept local, {} retained",
-          pair.chosen_before.threshold, percent(pair.chosen_before.cut),
-          percent(pair.chosen_before.retained)));
-    }
+          "  with the {} {:.3f} chosen on the validation prompts: {} kept local, {} retained", of,
+          kept->threshold, percent(kept->cut), percent(kept->retained)));
+    };
+    chosen(pair.chosen_before, "confidence");
+    chosen(pair.gain_chosen_before, "gain");
   }
   lines.push_back(fmt::format("fixed rule, confidence >= {}: {} kept local, {} retained",
                               evaluation.rule_threshold, percent(evaluation.rule.cut),
@@ -221,8 +222,9 @@ OrderedJson evaluation_to_json(const Evaluation& evaluation) {
                        {"gain_cut", number(pair.gain_cut)},
                        {"random_cut", number(pair.random_cut)},
                        {"oracle_cut", number(pair.oracle_cut)}};
-    if (pair.chosen_before.threshold > 0) {
-      out["chosen_on_validation"] = kept_to_json(pair.chosen_before);
+    if (pair.chosen_before) out["chosen_on_validation"] = kept_to_json(*pair.chosen_before);
+    if (pair.gain_chosen_before) {
+      out["gain_chosen_on_validation"] = kept_to_json(*pair.gain_chosen_before);
     }
     json["pairs"].push_back(std::move(out));
   }

@@ -1,8 +1,9 @@
-// The honest table of a predictor on labels: every figure beside those of the router that tosses a coin
-// and of the one that knows the outcome.
+// The honest table of a predictor on labels: every figure beside those of the router that tosses a
+// coin and of the one that knows the outcome.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,15 +30,16 @@ struct TierQuality {
 struct PairQuality {
   std::string tier;
   double apgr = 0;       // ranked by the tier's predicted success
-  double gain_apgr = 0;  // ranked by predicted success minus the full model's
+  double gain_apgr = 0;  // ranked by its gain: predicted success minus the full model's
   Interval apgr_interval;
-  double cut = 0;        // at the target retention, threshold chosen on these very rows
+  double cut = 0;  // at the target retention, threshold chosen on these very rows
   double gain_cut = 0;
   Interval cut_interval;
   double random_cut = 0;
   double oracle_cut = 0;
-  Kept chosen_before;    // at the threshold that training chose on the validation prompts; only for the
-                         // cheapest tier, threshold 0: none
+  // At the thresholds that training chose on the validation prompts; for the cheapest tier alone.
+  std::optional<Kept> chosen_before;
+  std::optional<Kept> gain_chosen_before;
 };
 
 struct Evaluation {
@@ -60,9 +62,9 @@ struct ScoredRows {
   std::vector<std::vector<float>> predicted;  // [n_tiers][n_rows]
   std::vector<std::vector<float>> earned;     // [n_tiers][n_rows]
 };
-// chosen_threshold 0: none was chosen.
+// `facts` holds the thresholds that training chose.
 Evaluation evaluate_scores(const ScoredRows& scored, std::span<const TierSource> tiers,
-                           double chosen_threshold);
+                           const PredictorFacts& facts);
 
 enum class EvaluatedRows {
   kTest,  // the test split of assign_splits
@@ -70,8 +72,8 @@ enum class EvaluatedRows {
   kAuto,  // test where the predictor was trained on a file of this name, otherwise all
 };
 // `tiers` may be empty: then the models that the predictor learned from, or default_tiers.
-// Errors: kInvalidArgument (tiers that do not match the predictor's heads, models that the labels do
-// not have, no rows).
+// Errors: kInvalidArgument (tiers that do not match the predictor's heads, models that the labels
+// do not have, no rows).
 Result<Evaluation> evaluate_predictor(const Predictor& predictor, const Labels& labels,
                                       std::vector<TierSource> tiers, EvaluatedRows which);
 

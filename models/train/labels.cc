@@ -22,8 +22,8 @@ constexpr size_t kMaxModelNameBytes = 256;
 constexpr size_t kMaxOptions = 64;
 constexpr JsonLimits kLineLimits = {.max_bytes = 4u << 20, .max_depth = 8};
 
-// Pairs for label files that many use. The cheap one is a model of the size that a laptop holds, the
-// dear one is what a server would answer with; both have sensible scores.
+// Pairs for label files that many use. The cheap one is a model of the size that a laptop holds,
+// the dear one is what a server would answer with; both have sensible scores.
 struct KnownPair {
   const char* small;
   const char* full;
@@ -39,16 +39,17 @@ constexpr KnownPair kKnownPairs[] = {
     {"claude-3-haiku-20240307", "gemini-2.0-flash-001"},
 };
 
+// A missing field is a broken file, not a missing one.
 Error at_line(size_t line, const Error& error) {
-  return Error{error.code, fmt::format("line {}: {}", line, error.message)};
+  return fail(ErrorCode::kCorruptFile, "line {}: {}", line, error.message);
 }
 
 Result<Split> split_of(const std::string& name) {
   if (name == "train") return Split::kTrain;
   if (name == "validation" || name == "val" || name == "dev") return Split::kValidation;
   if (name == "test") return Split::kTest;
-  return fail(ErrorCode::kCorruptFile,
-              "field 'split': '{}', expected train, validation or test", name.substr(0, 64));
+  return fail(ErrorCode::kCorruptFile, "field 'split': '{}', expected train, validation or test",
+              name.substr(0, 64));
 }
 
 Status append_options(const Json& object, std::string& prompt) {
@@ -90,8 +91,9 @@ Status read_scores(const Json& object, NamedRow& out) {
   for (const auto& [model, value] : scores->items()) {
     const std::string shown = model.substr(0, 64);
     if (model.empty() || model.size() > kMaxModelNameBytes) {
-      return fail(ErrorCode::kCorruptFile, "field 'scores': a model name of {} bytes, expected 1 to {}",
-                  model.size(), kMaxModelNameBytes);
+      return fail(ErrorCode::kCorruptFile,
+                  "field 'scores': a model name of {} bytes, expected 1 to {}", model.size(),
+                  kMaxModelNameBytes);
     }
     if (value.is_null()) continue;
     if (!value.is_number()) {
@@ -100,8 +102,8 @@ Status read_scores(const Json& object, NamedRow& out) {
     }
     const auto score = value.get<double>();
     if (!(score >= -1.0 && score <= 1.0)) {
-      return fail(ErrorCode::kCorruptFile, "field 'scores.{}': {}, expected a share in [0, 1]", shown,
-                  score);
+      return fail(ErrorCode::kCorruptFile, "field 'scores.{}': {}, expected a share in [0, 1]",
+                  shown, score);
     }
     out.scores.emplace_back(model, static_cast<float>(std::max(0.0, score)));
   }
@@ -176,8 +178,8 @@ Result<Labels> parse_labels(std::string_view text, std::string name,
     if (!row) return with_context(at_line(line_number, row.error()), name);
     for (const auto& score : row->scores) models.insert(score.first);
     if (models.size() > kMaxModels) {
-      return fail(ErrorCode::kInvalidArgument, "{}: line {}: more than {} models", name, line_number,
-                  kMaxModels);
+      return fail(ErrorCode::kInvalidArgument, "{}: line {}: more than {} models", name,
+                  line_number, kMaxModels);
     }
     named_rows.push_back(std::move(*row));
   }
@@ -218,8 +220,7 @@ Result<TierSource> parse_tier_source(std::string_view text) {
     }
   }
   const auto is_empty = [](const std::string& model) { return model.empty(); };
-  if (source.models.empty() ||
-      std::any_of(source.models.begin(), source.models.end(), is_empty)) {
+  if (source.models.empty() || std::any_of(source.models.begin(), source.models.end(), is_empty)) {
     return fail(ErrorCode::kInvalidArgument, "tier '{}': expected tier=model or tier=model+model",
                 text);
   }
@@ -258,10 +259,11 @@ Result<std::vector<TierSource>> default_tiers(const Labels& labels) {
     return std::vector<TierSource>{{"small", {labels.models[small]}},
                                    {"full", {labels.models[1 - small]}}};
   }
-  return fail(ErrorCode::kInvalidArgument,
-              "{}: no tiers given; choose with --tier small=MODEL --tier full=MODEL, cheapest first. "
-              "Models and their mean scores: {}",
-              labels.name, models_with_means(labels));
+  return fail(
+      ErrorCode::kInvalidArgument,
+      "{}: no tiers given; choose with --tier small=MODEL --tier full=MODEL, cheapest first. "
+      "Models and their mean scores: {}",
+      labels.name, models_with_means(labels));
 }
 
 Result<std::vector<TierRow>> tier_rows(const Labels& labels, std::span<const TierSource> tiers) {

@@ -4,8 +4,8 @@
 //    "task": text, "split": "train" | "validation" | "test", "options": [text, ...]}
 //
 // The last three are optional; unknown keys are ignored. A score is a share of success in [0, 1];
-// metrics corrected for chance go a little below zero, so -1..0 is read as 0. A model missing from a
-// row, or null, has no score there. Options (of a multiple-choice question) are appended to the
+// metrics corrected for chance go a little below zero, so -1..0 is read as 0. A model missing from
+// a row, or null, has no score there. Options (of a multiple-choice question) are appended to the
 // prompt, since the model was shown them.
 #pragma once
 
@@ -24,10 +24,10 @@ enum class Split { kTrain, kValidation, kTest, kUnused };
 
 struct LabelRow {
   std::string prompt;
-  std::string task;           // empty when the file names none
+  std::string task;  // empty when the file names none
   bool has_split = false;
   Split split = Split::kTrain;  // as the file says; see assign_splits
-  std::vector<float> scores;  // [n_models]; NaN where the model has no score
+  std::vector<float> scores;    // [n_models]; NaN where the model has no score
 };
 
 struct Labels {
@@ -55,9 +55,9 @@ Result<TierSource> parse_tier_source(std::string_view text);
 // "llama-8b+gemma-9b"
 std::string models_of(const TierSource& tier);
 
-// A cheap and a dear model for labels that we know (the table is in labels.cc, with the reasons); two
-// columns alone are ordered by their mean. Tiers are named "small" and "full".
-// Errors: kInvalidArgument listing each model with its mean score, to choose from.
+// A cheap and a dear model for labels that we know (the table is in labels.cc, with the reasons);
+// two columns alone are ordered by their mean. Tiers are named "small" and "full". Errors:
+// kInvalidArgument listing each model with its mean score, to choose from.
 Result<std::vector<TierSource>> default_tiers(const Labels& labels);
 
 // The mean score of each model over the rows that have one. [n_models]
@@ -65,7 +65,7 @@ std::vector<double> mean_scores(const Labels& labels);
 
 // Rows as the trainer and the evaluation see them: those that have a score for every tier.
 struct TierRow {
-  size_t row = 0;             // in Labels::rows
+  size_t row = 0;  // in Labels::rows
   Split split = Split::kTrain;
   std::vector<float> scores;  // [n_tiers]
 };

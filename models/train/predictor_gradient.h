@@ -53,7 +53,8 @@ inline void attend_backward(const typename Tape<Real>::Layer& layer, int n_token
     for (int t = 0; t < n_tokens; ++t) {
       const Real* weights = layer.weights[h][t];
       Real d_weights[kPredictorTokens];
-      Real mean = 0;  // sum_s weights[s] * d_weights[s]: what the softmax's normalisation takes back
+      Real mean =
+          0;  // sum_s weights[s] * d_weights[s]: what the softmax's normalisation takes back
       for (int s = 0; s < n_tokens; ++s) {
         Real dot = 0;
         for (int d = 0; d < kDHead; ++d) {
@@ -129,8 +130,8 @@ void backward(const Real* parameters, int n_tiers, const PromptFeatures& feature
                                        no_bias, d_attn_normed);
       apply_backward<kDModel, kDModel>(normed, parameters + w.w_v, d_v[t], gradient + w.w_v,
                                        no_bias, d_attn_normed);
-      rms_norm_backward(layer.input[t], parameters + w.attn_norm, layer.attn_rms[t],
-                        d_attn_normed, gradient + w.attn_norm, d_stream[t]);
+      rms_norm_backward(layer.input[t], parameters + w.attn_norm, layer.attn_rms[t], d_attn_normed,
+                        gradient + w.attn_norm, d_stream[t]);
     }
   }
   for (int t = 0; t < n; ++t) {

@@ -92,8 +92,8 @@ std::vector<float> initial_parameters(int n_tiers, Rng& rng) {
 std::vector<bool> decayed(int n_tiers) {
   std::vector<bool> decays(static_cast<size_t>(predictor::offsets_for(n_tiers).total), false);
   for (const ParameterBlock& block : predictor::parameter_blocks(n_tiers)) {
-    const bool is_weight = block.kind == ParameterBlock::Kind::kMatrix ||
-                           block.kind == ParameterBlock::Kind::kTable;
+    const bool is_weight =
+        block.kind == ParameterBlock::Kind::kMatrix || block.kind == ParameterBlock::Kind::kTable;
     for (int i = 0; i < block.size(); ++i) {
       decays[static_cast<size_t>(block.offset + i)] = is_weight;
     }
@@ -146,8 +146,10 @@ struct Calibration {
   float shift = 0;
 };
 
-// Platt scaling by Newton's method on scale and shift, held near (1, 0) by a pull worth a few prompts.
-Calibration calibrate(std::span<const float> logits, std::span<const Example> examples, size_t tier) {
+// Platt scaling by Newton's method on scale and shift, held near (1, 0) by a pull worth a few
+// prompts.
+Calibration calibrate(std::span<const float> logits, std::span<const Example> examples,
+                      size_t tier) {
   constexpr double kPull = 2.0, kMinScale = 0.05;
   double a = 1, b = 0;
   for (int step = 0; step < 30; ++step) {
@@ -187,8 +189,8 @@ Examples examples_of(const Labels& labels, std::span<const TierRow> rows) {
 Status check_sizes(const Examples& examples, const Labels& labels) {
   const auto too_few = [&labels](std::string_view what, size_t n, size_t least) {
     return fail(ErrorCode::kInvalidArgument,
-                "{}: {} {} prompts with a score for every tier, expected at least {}", labels.name, n,
-                what, least);
+                "{}: {} {} prompts with a score for every tier, expected at least {}", labels.name,
+                n, what, least);
   };
   if (examples.train.size() < kMinTrain) {
     return too_few("training", examples.train.size(), kMinTrain);
@@ -320,7 +322,7 @@ Result<Fit> fit(const TrainOptions& options, std::span<const TierSource> tiers,
 
   Predictor::Parts parts;
   const auto logits = logits_of(best, n_tiers, examples.validation);
-  std::vector<float> success, weak, strong;
+  std::vector<float> success, gain, weak, strong;
   for (size_t t = 0; t < tiers.size(); ++t) {
     const Calibration calibration = calibrate(logits[t], examples.validation, t);
     parts.tiers.push_back(tiers[t].tier);
@@ -329,21 +331,26 @@ Result<Fit> fit(const TrainOptions& options, std::span<const TierSource> tiers,
     parts.facts.models.push_back(models_of(tiers[t]));
   }
   for (size_t i = 0; i < examples.validation.size(); ++i) {
-    success.push_back(predictor::sigmoid(parts.scale[0] * logits[0][i] + parts.shift[0]));
+    const auto calibrated = [&](size_t tier) {
+      return predictor::sigmoid(parts.scale[tier] * logits[tier][i] + parts.shift[tier]);
+    };
+    success.push_back(calibrated(0));
+    gain.push_back(calibrated(0) - calibrated(tiers.size() - 1));
     weak.push_back(examples.validation[i].scores.front());
     strong.push_back(examples.validation[i].scores.back());
   }
-  const Kept kept = largest_cut(success, {weak, strong}, kTargetRetention);
   parts.parameters = std::move(best);
   parts.facts.labels = labels.name;
   parts.facts.n_rows = static_cast<uint32_t>(examples.train.size());
   parts.facts.seed = options.seed;
   parts.facts.n_epochs = static_cast<uint32_t>(best_epoch);
   parts.facts.target_retention = static_cast<float>(kTargetRetention);
-  // Never met: a threshold that no success reaches.
-  parts.facts.target_threshold = std::isfinite(kept.threshold)
-                                     ? static_cast<float>(kept.threshold)
-                                     : 1.0f;
+  const auto chosen = [&](const std::vector<float>& scores) {
+    const double threshold = largest_cut(scores, {weak, strong}, kTargetRetention).threshold;
+    return std::isfinite(threshold) ? static_cast<float>(threshold) : 1.0f;
+  };
+  parts.facts.target_threshold = chosen(success);
+  parts.facts.target_gain = chosen(gain);
   AC_TRY(Predictor made, Predictor::create(std::move(parts)));
   return Fit{std::move(made), std::move(curve)};
 }
@@ -382,8 +389,7 @@ Result<TrainReport> train_predictor(const TrainOptions& options, const Labels& l
 
   ScoredRows scored;
   append_scores(fitted.predictor, examples.test, scored);
-  Evaluation test = evaluate_scores(
-      scored, tiers, static_cast<double>(fitted.predictor.facts().target_threshold));
+  Evaluation test = evaluate_scores(scored, tiers, fitted.predictor.facts());
   test.labels = labels.name;
   test.rows = "test";
   const size_t n_used = examples.train.size() + examples.validation.size() + examples.test.size();
@@ -405,7 +411,9 @@ Result<Evaluation> cross_validate(const TrainOptions& options, const Labels& lab
   AC_TRY(const std::vector<TierSource> tiers, chosen_tiers(options, labels));
   AC_TRY(std::vector<TierRow> rows, tier_rows(labels, tiers));
   ScoredRows scored;
-  double threshold_sum = 0;
+  // Scores above each fold's own threshold: the pooled rows are then kept where this is positive.
+  std::vector<float> above_threshold, above_gain;
+  PredictorFacts mean;
   for (int fold = 0; fold < n_folds; ++fold) {
     for (TierRow& row : rows) {
       // Copies of a prompt have one hash, so they share a part. The two digits are independent.
@@ -418,11 +426,26 @@ Result<Evaluation> cross_validate(const TrainOptions& options, const Labels& lab
     AC_TRY_STATUS(check_sizes(examples, labels));
     AC_TRY(const Fit fitted, fit(options, tiers, labels, examples));
     append_scores(fitted.predictor, examples.test, scored);
-    threshold_sum += static_cast<double>(fitted.predictor.facts().target_threshold);
+    const PredictorFacts& facts = fitted.predictor.facts();
+    for (size_t i = above_gain.size(); i < scored.predicted[0].size(); ++i) {
+      const float success = scored.predicted.front()[i];
+      above_threshold.push_back(success - facts.target_threshold);
+      above_gain.push_back(success - scored.predicted.back()[i] - facts.target_gain);
+    }
+    mean.target_threshold += facts.target_threshold / static_cast<float>(n_folds);
+    mean.target_gain += facts.target_gain / static_cast<float>(n_folds);
   }
-  Evaluation evaluation = evaluate_scores(scored, tiers, threshold_sum / n_folds);
+  Evaluation evaluation = evaluate_scores(scored, tiers, PredictorFacts{});
   evaluation.labels = labels.name;
   evaluation.rows = fmt::format("{} folds", n_folds);
+  const Outcome outcome{scored.earned.front(), scored.earned.back()};
+  const auto chosen = [&outcome](const std::vector<float>& above, float shown_threshold) {
+    Kept kept = keep_at(above, outcome, 0.0);
+    kept.threshold = static_cast<double>(shown_threshold);
+    return kept;
+  };
+  evaluation.pairs[0].chosen_before = chosen(above_threshold, mean.target_threshold);
+  evaluation.pairs[0].gain_chosen_before = chosen(above_gain, mean.target_gain);
   return evaluation;
 }
 

@@ -18,16 +18,18 @@
 
 namespace ac {
 
-// One point of the loss curve; losses are the mean cross-entropy of one head on one prompt, in nats.
+// One point of the loss curve; losses are the mean cross-entropy of one head on one prompt, in
+// nats.
 struct EpochLoss {
-  int epoch = 0;  // from 1
+  int epoch = 0;     // from 1
   double train = 0;  // under word dropout, while learning
   double validation = 0;
   float learning_rate = 0;
 };
 
 struct TrainOptions {
-  std::vector<TierSource> tiers;  // cheapest first, the last is the full model; empty: default_tiers
+  std::vector<TierSource>
+      tiers{};  // cheapest first, the last is the full model; empty: default_tiers
   uint32_t seed = 1;
   int n_epochs = 40;
   int patience = 10;  // epochs without a better validation loss before training ends
@@ -38,7 +40,7 @@ struct TrainOptions {
   // Share of word pieces hidden from the network in each pass, so that it leans on no single one.
   float word_dropout = 0.15f;
 
-  std::function<void(const EpochLoss&)> on_epoch;
+  std::function<void(const EpochLoss&)> on_epoch{};
   const CancelFlag* cancel = nullptr;
 };
 
@@ -55,8 +57,8 @@ struct TrainReport {
 // training, 10 validation or 10 test prompts), kCancelled.
 Result<TrainReport> train_predictor(const TrainOptions& options, const Labels& labels);
 
-// The same training n_folds times, each time tested on another part (by hash of the prompt), and the
-// table over all rows: steadier than one small test split. Errors: as train_predictor.
+// The same training n_folds times, each time tested on another part (by hash of the prompt), and
+// the table over all rows: steadier than one small test split. Errors: as train_predictor.
 Result<Evaluation> cross_validate(const TrainOptions& options, const Labels& labels, int n_folds);
 
 }  // namespace ac

@@ -122,8 +122,8 @@ double apgr(std::span<const float> scores, const Outcome& outcome) {
   const double weak = sum_of(outcome.weak);
   const double gap = sum_of(outcome.strong) - weak;
   if (gap == 0 || scores.empty()) return kNaN;
-  // earned[k]: the strong model takes the k lowest scores. Equal scores share what they gain, so that
-  // their order in the file does not matter.
+  // earned[k]: the strong model takes the k lowest scores. Equal scores share what they gain, so
+  // that their order in the file does not matter.
   const std::vector<size_t> order = by_score(scores);
   const size_t n = order.size();
   std::vector<double> earned(n + 1);

@@ -1,10 +1,10 @@
 // How good a router is, from its scores and what both models would have earned. Pure functions.
 //
-// One pair of models: keeping prompt i on the weak one earns weak[i], sending it to the strong one earns
-// strong[i], both in [0, 1]. A router gives each prompt a score; the highest scores stay on the weak
-// model. "Retained" is what the mixture earns as a share of what the strong model alone earns. "Cut" is
-// the share of prompts kept on the weak model: the saving when a local answer costs nothing beside a
-// remote one. All spans have the same length.
+// One pair of models: keeping prompt i on the weak one earns weak[i], sending it to the strong one
+// earns strong[i], both in [0, 1]. A router gives each prompt a score; the highest scores stay on
+// the weak model. "Retained" is what the mixture earns as a share of what the strong model alone
+// earns. "Cut" is the share of prompts kept on the weak model: the saving when a local answer costs
+// nothing beside a remote one. All spans have the same length.
 #pragma once
 
 #include <cstdint>
@@ -26,16 +26,16 @@ struct Kept {
 };
 
 Kept keep_at(std::span<const float> scores, const Outcome& outcome, double threshold);
-// The largest cut of any threshold that retains at least `target`; equal scores go together. Nothing
-// kept (threshold above every score) where no threshold does.
+// The largest cut of any threshold that retains at least `target`; equal scores go together.
+// Nothing kept (threshold above every score) where no threshold does.
 Kept largest_cut(std::span<const float> scores, const Outcome& outcome, double target);
 // The expected cut of a router that tosses a coin: (1 - target) * A_s / (A_s - A_w), at most 1.
 double random_cut(const Outcome& outcome, double target);
 // The cut of a router that knows both outcomes: prompts sorted by what they lose.
 double oracle_cut(const Outcome& outcome, double target);
-// Average performance gap recovered, after RouteLLM (Ong et al. 2024, arXiv:2406.18665): accuracy over
-// the share of strong calls in ten steps, linear between them, by trapezoids, as a share of the gap.
-// Random is 0.5. NaN where both models earn the same.
+// Average performance gap recovered, after RouteLLM (Ong et al. 2024, arXiv:2406.18665): accuracy
+// over the share of strong calls in ten steps, linear between them, by trapezoids, as a share of
+// the gap. Random is 0.5. NaN where both models earn the same.
 double apgr(std::span<const float> scores, const Outcome& outcome);
 
 // Area under the ROC curve for label >= 0.5; ties count half. NaN where all labels are on one side.
@@ -49,8 +49,8 @@ struct Interval {
   double low = 0;
   double high = 0;
 };
-// The middle 95 % of APGR and of largest_cut over bootstrap resamples of the prompts; NaN resamples are
-// left out. The same seed gives the same interval.
+// The middle 95 % of APGR and of largest_cut over bootstrap resamples of the prompts; NaN resamples
+// are left out. The same seed gives the same interval.
 struct BootstrapIntervals {
   Interval apgr;
   Interval cut;

@@ -35,27 +35,27 @@ struct Candidate {
 };
 
 struct PolicyInput {
-  std::span<const Candidate> locals;  // cheapest first, the best last; may be empty
+  std::span<const Candidate> locals{};  // cheapest first, the best last; may be empty
   bool has_prediction = false;
-  double remote_success = 0;          // predicted, of the full model
-  double threshold = 0.7;             // of confidence
-  int64_t n_tokens_needed = 0;        // prompt and room for an answer; 0: not known yet
+  double remote_success = 0;    // predicted, of the full model
+  double threshold = 0.7;       // of confidence
+  int64_t n_tokens_needed = 0;  // prompt and room for an answer; 0: not known yet
   bool remote_configured = false;
   bool offline = false;
-  bool remote_reachable = true;       // as last seen; only a failed call makes it false
-  std::optional<std::string> pinned;  // a variant's id, "local" or "remote"
+  bool remote_reachable = true;         // as last seen; only a failed call makes it false
+  std::optional<std::string> pinned{};  // a variant's id, "local" or "remote"
 };
 
 struct Route {
   Place place = Place::kLocal;
-  std::string variant;     // local variant to run, or to fall back to; empty when there is none
+  std::string variant;  // local variant to run, or to fall back to; empty when there is none
   RouteReason reason = RouteReason::kConfident;
-  double confidence = 0;   // predicted success of what was chosen; 0 without a prediction
-  bool degraded = false;   // the full model was wanted and could not be had
+  double confidence = 0;  // predicted success of what was chosen; 0 without a prediction
+  bool degraded = false;  // the full model was wanted and could not be had
 };
 
-// The rules, first match wins. "Fits" looks at n_context alone; "best" is the last of those that fit;
-// the remote is usable when configured, not offline and reachable.
+// The rules, first match wins. "Fits" looks at n_context alone; "best" is the last of those that
+// fit; the remote is usable when configured, not offline and reachable.
 //
 //   pinned = a variant's id   that variant                                        pinned
 //   pinned = "local"          the cheapest confident one, else the best           pinned
@@ -66,12 +66,13 @@ struct Route {
 //                             and only a hard prompt leaves the machine           no_predictor
 //   one is confident          the cheapest confident one                          confident
 //   remote usable             remote                                              not_confident
-//   else                      the best local one, degraded                        offline | remote_down
+//   else                      the best local one, degraded                        offline |
+//   remote_down
 //
 // A pin is an order: it is obeyed or it is an error, never answered by something else; hence
-// "remote" while offline, or with none configured, is an error and not a degraded answer. Where only
-// the remote may answer, one that was last seen down is tried again: the client's own error then says
-// more than the policy could. A success that is not a number is not confident.
+// "remote" while offline, or with none configured, is an error and not a degraded answer. Where
+// only the remote may answer, one that was last seen down is tried again: the client's own error
+// then says more than the policy could. A success that is not a number is not confident.
 //
 // Errors: kNotFound (a pinned variant that does not exist; "local" without any), kInvalidArgument
 // (neither a local variant nor a usable remote; "remote" while offline or with none configured),
@@ -87,11 +88,11 @@ struct VariantCost {
 
 // Gives each variant the prediction of a tier. Variants are ordered by cost (equal costs keep their
 // order). A variant named like a tier takes that tier's. For the rest: the last tier is the full
-// model, so the L = n_tiers - 1 others are spread evenly over the V variants: variant r of V belongs
-// to tier floor(r * L / V). With more variants than tiers neighbours share one; with fewer the lower
-// tier of each stretch is taken, the cautious side. A dearer variant is never predicted to be worse
-// than a cheaper one: successes are a running maximum. An empty prediction gives successes of 0.
-// REQUIRES: as many tiers as predicted successes, or no prediction.
+// model, so the L = n_tiers - 1 others are spread evenly over the V variants: variant r of V
+// belongs to tier floor(r * L / V). With more variants than tiers neighbours share one; with fewer
+// the lower tier of each stretch is taken, the cautious side. A dearer variant is never predicted
+// to be worse than a cheaper one: successes are a running maximum. An empty prediction gives
+// successes of 0. REQUIRES: as many tiers as predicted successes, or no prediction.
 std::vector<Candidate> candidates_for(std::span<const std::string> tiers,
                                       const Prediction& prediction,
                                       std::span<const VariantCost> variants);

@@ -1,5 +1,6 @@
-// Features are part of the file format: the golden buckets below come from a separate few lines of Python
-// (FNV-1a over the kind and the bytes of a piece, folded to 16 bits), not from the code under test.
+// Features are part of the file format: the golden buckets below come from a separate few lines of
+// Python (FNV-1a over the kind and the bytes of a piece, folded to 16 bits), not from the code
+// under test.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -20,7 +21,8 @@ std::vector<uint16_t> buckets(std::string_view prompt) {
 
 TEST(Features, GoldenBuckets) {
   EXPECT_THAT(buckets("Prove that every bounded monotone sequence converges."),
-              ElementsAre(0x4255, 0x7b98, 0x325d, 0xf100, 0x72aa, 0x64ae, 0x0a58, 0x64ae, 0xce53, 0xb703, 0x8c65));
+              ElementsAre(0x4255, 0x7b98, 0x325d, 0xf100, 0x72aa, 0x64ae, 0x0a58, 0x64ae, 0xce53,
+                          0xb703, 0x8c65));
   EXPECT_THAT(buckets("1024"), ElementsAre(0x7bfa));
   EXPECT_THAT(buckets("\u8bc1\u660e"), ElementsAre(0x7d56, 0x0b15));
   EXPECT_THAT(buckets("gr\u00f6\u00dfe"), ElementsAre(0xa918));
@@ -78,7 +80,9 @@ TEST(Features, BytesThatAreNoText) {
       EXPECT_EQ(features.buckets[static_cast<size_t>(t)], 0x0b3c);
     }
   }
-  EXPECT_THAT(prompt_pieces("a\xFF" "b"), ElementsAre("a", "\uFFFD", "b"));
+  EXPECT_THAT(prompt_pieces("a\xFF"
+                            "b"),
+              ElementsAre("a", "\uFFFD", "b"));
 }
 
 TEST(Features, EveryPairOfBytesIsRead) {
