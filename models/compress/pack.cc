@@ -1,0 +1,287 @@
+#include "models/compress/pack.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "cpu/formats/codecs.h"
+#include "cpu/formats/packed.h"
+#include "models/arch/model.h"
+#include "models/compress/requantize.h"
+#include "models/predictor/predictor.h"
+#include "models/store/gguf.h"
+
+namespace ac {
+namespace {
+
+constexpr std::string_view kTokenizerPrefix = "tokenizer.";
+
+// The base's name as a line of text: the last part of its path without ".gguf".
+std::string base_name(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  path.erase(0, path.rfind('/') + 1);  // npos + 1 is 0
+  if (path.ends_with(".gguf")) path.resize(path.size() - 5);
+  if (path.size() > 200) path.resize(200);
+  for (char& c : path) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '_';
+  }
+  return path;
+}
+
+// The format that holds the most bytes of matrices.
+WeightFormat main_format(const Checkpoint& checkpoint) {
+  std::map<WeightFormat, uint64_t> bytes;
+  for (const auto& [name, view] : checkpoint.tensors) {
+    if (view.n_axes == 2) bytes[cpu::unpacked_format(view.format)] += view.size_bytes;
+  }
+  const auto most = std::max_element(
+      bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == bytes.end() ? WeightFormat::kF32 : most->first;
+}
+
+Result<WeightFormat> target_format(std::string_view name) {
+  const std::optional<WeightFormat> format = weight_format_from_name(name);
+  if (format && cpu::codec(*format).encode_row != nullptr) return *format;
+  std::string known;
+  for (const WeightFormatInfo& info : weight_formats()) {
+    if (cpu::codec(info.format).encode_row == nullptr) continue;
+    known += (known.empty() ? "" : ", ") + std::string(info.name);
+  }
+  return fail(format ? ErrorCode::kUnsupported : ErrorCode::kInvalidArgument,
+              "cannot make weights of format '{}', expected one of {}", name, known);
+}
+
+// q, k and v in one tensor, or gate and up: where one ends and the next begins must be the end of a
+// group of rows, because the decoder takes them apart.
+bool may_pack(const ModelConfig& config, std::string_view name, const TensorView& view) {
+  const bool fused_qkv = name.ends_with(".attn_qkv.weight");
+  const bool ff_up = name.ends_with(".ffn_up.weight");
+  if (!fused_qkv && !ff_up) return true;
+  for (const LayerConfig& layer : config.layers) {
+    const int64_t q_rows = int64_t{layer.n_heads} * config.d_head;
+    const int64_t kv_rows = int64_t{layer.n_kv_heads} * config.d_head;
+    if (fused_qkv && (q_rows % cpu::kPackedRows != 0 || kv_rows % cpu::kPackedRows != 0))
+      return false;
+    if (ff_up && view.n_rows() != layer.d_ff && layer.d_ff % cpu::kPackedRows != 0) return false;
+  }
+  return true;
+}
+
+// The tokenizer, once for all variants; and the weights without it.
+Checkpoint tokenizer_of(const Checkpoint& base) {
+  Checkpoint tokenizer;
+  tokenizer.origin = base.origin;
+  for (const auto& [key, value] : base.metadata) {
+    if (key.starts_with(kTokenizerPrefix)) tokenizer.metadata.emplace(key, value);
+  }
+  if (!tokenizer.metadata.empty()) {
+    tokenizer.metadata.emplace("general.architecture",
+                               MetaValue{MetaType::kString, std::string("tokenizer")});
+  }
+  return tokenizer;
+}
+
+// A variant in the making: its row of the manifest and its weights.
+struct Made {
+  ZooVariant variant;
+  Checkpoint weights;  // without the tokenizer
+};
+
+class VariantMaker {
+ public:
+  // `base` must outlive what is made.
+  static Result<VariantMaker> create(const Checkpoint& base, int n_threads) {
+    AC_TRY(ModelConfig config, read_model_config(base));
+    return VariantMaker(base, std::move(config), n_threads);
+  }
+
+  // nullopt: the base itself.
+  Result<Made> make(std::optional<WeightFormat> target, const PackProgress& progress) {
+    const std::string id(weight_format_info(target ? *target : main_format(base_)).name);
+    RequantizeOptions options;
+    options.may_pack = [this](std::string_view name, const TensorView& view) {
+      return may_pack(config_, name, view);
+    };
+    if (progress) {
+      uint64_t total = 0;
+      for (const auto& [name, view] : base_.tensors) total += view.size_bytes;
+      options.progress = [&progress, total, id](uint64_t done, std::string_view name) {
+        progress(done, total, fmt::format("{}: {}", id, name));
+      };
+    }
+    AC_TRY(Requantized rounded, requantize(base_, target, *team_, options));
+    if (target && !rounded.changed) {
+      return fail(ErrorCode::kInvalidArgument, "variant '{}' would be no smaller than the base",
+                  id);
+    }
+    std::erase_if(rounded.checkpoint.metadata,
+                  [](const auto& pair) { return pair.first.starts_with(kTokenizerPrefix); });
+    AC_TRY(const ModelCost cost, model_cost(rounded.checkpoint));
+    Made made;
+    made.variant.id = id;
+    made.variant.member = fmt::format("variants/{}.gguf", id);
+    if (target) made.variant.techniques = {"quantize " + id};
+    made.variant.parameters = cost.parameters;
+    made.variant.macs_per_token = cost.macs_per_token;
+    made.variant.weight_bytes = cost.weight_bytes;
+    made.variant.bytes_per_token = cost.bytes_per_token;
+    for (const auto& [name, view] : rounded.checkpoint.tensors) {
+      ++made.variant.formats[std::string(weight_format_info(view.format).name)];
+    }
+    made.variant.notes = std::move(rounded.notes);
+    made.weights = std::move(rounded.checkpoint);
+    return made;
+  }
+
+  const ModelConfig& config() const { return config_; }
+
+ private:
+  VariantMaker(const Checkpoint& base, ModelConfig config, int n_threads)
+      : base_(base),
+        config_(std::move(config)),
+        team_(std::make_unique<cpu::ThreadTeam>(cpu::ThreadTeam::Options{.n_threads = n_threads})) {
+  }
+
+  const Checkpoint& base_;
+  ModelConfig config_;
+  std::unique_ptr<cpu::ThreadTeam> team_;
+};
+
+// Bit-operations per token: MACs times the bits of a weight.
+double bit_operations(const ZooVariant& variant) {
+  if (variant.parameters == 0) return 0;
+  return static_cast<double>(variant.macs_per_token) * 8 *
+         static_cast<double>(variant.weight_bytes) / static_cast<double>(variant.parameters);
+}
+
+void sort_cheapest_first(std::vector<ZooVariant>& variants) {
+  std::stable_sort(variants.begin(), variants.end(), [](const ZooVariant& a, const ZooVariant& b) {
+    return bit_operations(a) < bit_operations(b);
+  });
+}
+
+// Writes, and reads back what was written.
+Result<PackReport> write_and_report(const std::string& path, ZooDraft& draft) {
+  sort_cheapest_first(draft.manifest.variants);
+  AC_TRY_STATUS(write_zoo(path, draft));
+  AC_TRY(const std::shared_ptr<MappedFile const> file, MappedFile::open(path));
+  AC_TRY(const std::shared_ptr<const Zoo> zoo, Zoo::parse(file->bytes(), file, path));
+  return PackReport{zoo->manifest(), file->bytes().size()};
+}
+
+// Formats asked for, without repeats and without what is there already.
+Result<std::vector<WeightFormat>> wanted_formats(const std::vector<std::string>& names,
+                                                 std::string_view base_id) {
+  std::vector<WeightFormat> formats;
+  for (const std::string& name : names) {
+    if (name == base_id) continue;  // the base is a variant in any case
+    AC_TRY(const WeightFormat format, target_format(name));
+    if (std::find(formats.begin(), formats.end(), format) == formats.end())
+      formats.push_back(format);
+  }
+  return formats;
+}
+
+Result<Checkpoint> checked_predictor(const std::string& path) {
+  AC_TRY(Checkpoint predictor, open_gguf(path));
+  if (auto read = Predictor::from_checkpoint(predictor); !read) {
+    return with_context(read.error(), fmt::format("{}: is not a predictor", path));
+  }
+  return predictor;
+}
+
+// The variant that all others were made from, as GGUF has it. Errors: kCorruptFile.
+Result<Checkpoint> base_of(const Zoo& zoo) {
+  for (const ZooVariant& variant : zoo.manifest().variants) {
+    if (!variant.techniques.empty()) continue;
+    AC_TRY(Checkpoint packed, zoo.open_variant(variant.id));
+    AC_TRY(Checkpoint base, unpacked(packed));
+    base.keep_alive(std::make_shared<Checkpoint>(std::move(packed)));
+    return base;
+  }
+  return fail(ErrorCode::kNotFound, "{}: no variant is the base itself", zoo.path());
+}
+
+}  // namespace
+
+Result<PackReport> pack_zoo(const PackOptions& options) {
+  AC_TRY(const Checkpoint base, open_checkpoint(options.base_path));
+  AC_TRY(VariantMaker maker, VariantMaker::create(base, options.n_threads));
+  AC_TRY(const std::vector<WeightFormat> formats,
+         wanted_formats(options.variants, weight_format_info(main_format(base)).name));
+
+  std::vector<Made> made;
+  AC_TRY(Made itself, maker.make(std::nullopt, options.progress));
+  made.push_back(std::move(itself));
+  for (const WeightFormat format : formats) {
+    AC_TRY(Made variant, maker.make(format, options.progress));
+    made.push_back(std::move(variant));
+  }
+
+  ZooDraft draft;
+  draft.manifest.base = base_name(options.base_path);
+  draft.manifest.architecture = maker.config().architecture;
+  draft.manifest.n_context = maker.config().n_context;
+  const Checkpoint tokenizer = tokenizer_of(base);
+  if (!tokenizer.metadata.empty()) {
+    draft.members.push_back({.name = "tokenizer.gguf", .checkpoint = &tokenizer, .bytes = {}});
+  }
+  for (const Made& one : made) {
+    draft.manifest.variants.push_back(one.variant);
+    draft.members.push_back({.name = one.variant.member, .checkpoint = &one.weights, .bytes = {}});
+  }
+  return write_and_report(options.zoo_path, draft);
+}
+
+Result<PackReport> zoo_add(const ZooAddOptions& options) {
+  AC_TRY(const std::shared_ptr<const Zoo> zoo, Zoo::open(options.zoo_path));
+  ZooDraft draft;
+  draft.manifest = zoo->manifest();
+  for (const ZooMember& member : zoo->manifest().members) {
+    if (member.name == "predictor.gguf" && !options.predictor_path.empty()) continue;
+    AC_TRY(const std::span<const std::byte> bytes, zoo->member(member.name));
+    draft.members.push_back({.name = member.name, .checkpoint = nullptr, .bytes = bytes});
+  }
+
+  Checkpoint base;
+  std::vector<Made> made;
+  if (!options.variants.empty()) {
+    AC_TRY(base, base_of(*zoo));
+    AC_TRY(VariantMaker maker, VariantMaker::create(base, options.n_threads));
+    AC_TRY(const std::vector<WeightFormat> formats, wanted_formats(options.variants, ""));
+    for (const WeightFormat format : formats) {
+      const std::string_view id = weight_format_info(format).name;
+      for (const ZooVariant& variant : zoo->manifest().variants) {
+        if (variant.id == id) {
+          return fail(ErrorCode::kInvalidArgument, "{}: has a variant '{}' already",
+                      options.zoo_path, id);
+        }
+      }
+      AC_TRY(Made variant, maker.make(format, options.progress));
+      made.push_back(std::move(variant));
+    }
+    for (const Made& one : made) {
+      draft.manifest.variants.push_back(one.variant);
+      draft.members.push_back(
+          {.name = one.variant.member, .checkpoint = &one.weights, .bytes = {}});
+    }
+  }
+
+  Checkpoint predictor;
+  if (!options.predictor_path.empty()) {
+    AC_TRY(predictor, checked_predictor(options.predictor_path));
+    draft.members.push_back({.name = "predictor.gguf", .checkpoint = &predictor, .bytes = {}});
+  }
+  return write_and_report(options.zoo_path, draft);
+}
+
+Result<uint64_t> zoo_extract(const Zoo& zoo, std::string_view variant, const std::string& path) {
+  AC_TRY(const Checkpoint packed, zoo.open_variant(variant));
+  AC_TRY(const Checkpoint plain, unpacked(packed));
+  AC_TRY(const std::unique_ptr<FileWriter> out, create_file(path));
+  if (Status status = write_gguf(plain, *out); !status) return with_context(status.error(), path);
+  AC_TRY_STATUS(out->commit());
+  return out->offset_bytes();
+}
+
+}  // namespace ac

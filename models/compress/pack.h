@@ -1,0 +1,57 @@
+// From a base checkpoint to a zoo, into it and out of it again.
+//
+// For now a variant is the base with its matrices rounded to nearest in another weight format.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/store/zoo.h"
+
+namespace ac {
+
+// Called on the caller's thread; `note` says what is being done.
+using PackProgress = std::function<void(uint64_t done, uint64_t total, std::string_view note)>;
+
+struct PackOptions {
+  std::string base_path;  // a GGUF file or a Hugging Face folder
+  std::string zoo_path;   // replaced when it exists
+  // Weight formats, by name ("q8_0"). The base itself is always a variant, named after its own
+  // format.
+  std::vector<std::string> variants;
+  int n_threads = 0;  // 0: one per core
+  PackProgress progress = {};
+};
+
+struct PackReport {
+  ZooManifest manifest;
+  uint64_t zoo_bytes = 0;
+};
+
+// Matrices are rounded to nearest; vectors stay as they are; a matrix whose rows are not whole
+// blocks of the format stays f16 (or as it is, if narrower) and the manifest notes it; the output
+// matrix never has less than 8 bits, nor has the embedding where it is tied to it. Q8_0 and Q4_0
+// are stored in the kernels' layout, so that they are mapped and used in place. Errors: those of
+// open_checkpoint and read_model_config; kInvalidArgument (an unknown format, one that is no
+// smaller than the base), kUnsupported (a format without encoder), kCorruptFile (weights that are
+// not finite), kIo, kOutOfMemory.
+Result<PackReport> pack_zoo(const PackOptions& options);
+
+struct ZooAddOptions {
+  std::string zoo_path;
+  std::string predictor_path = {};         // a GGUF file; replaces the one there is
+  std::vector<std::string> variants = {};  // further weight formats, made from the zoo's base
+  int n_threads = 0;
+  PackProgress progress = {};
+};
+// Errors as pack_zoo; kInvalidArgument when the zoo has the variant already.
+Result<PackReport> zoo_add(const ZooAddOptions& options);
+
+// Writes a variant as one standard GGUF file: tokenizer merged back, packed formats unpacked.
+// Returns the bytes written. Errors: kNotFound, kCorruptFile, kIo.
+Result<uint64_t> zoo_extract(const Zoo& zoo, std::string_view variant, const std::string& path);
+
+}  // namespace ac
