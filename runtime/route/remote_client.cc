@@ -111,6 +111,7 @@ class CurlRemoteClient final : public RemoteClient {
     const std::lock_guard lock(mutex_);
     return breaker_.would_admit(clock_.now());
   }
+  const std::string& model() const override { return options_.model; }
 
  private:
   struct Attempt {

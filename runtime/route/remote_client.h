@@ -93,7 +93,9 @@ class RemoteClient {
   // GET {url}/models, all of it within the connect deadline.
   virtual Result<std::vector<std::string>> list_models() = 0;
   // False while the breaker keeps complete() from asking.
-  virtual bool available() const { return true; }
+  virtual bool available() const = 0;
+  // RemoteOptions::model, for answers that ended before the server named its own.
+  virtual const std::string& model() const = 0;
 };
 
 }  // namespace ac

@@ -64,7 +64,7 @@ struct RouteRequest {
 struct Decision {
   Route route;
   std::vector<Candidate> candidates;     // local variants, cheapest first
-  std::optional<Prediction> prediction;  // none without a predictor or where pinned
+  std::optional<Prediction> prediction;  // none without a predictor
   double predict_seconds = 0;
 };
 

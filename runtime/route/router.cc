@@ -1,0 +1,376 @@
+#include "runtime/route/router.h"
+
+#include <algorithm>
+
+namespace ac {
+namespace {
+
+constexpr std::string_view kInterrupted = "interrupted";
+constexpr std::string_view kNotCounted = "the server counted no tokens";
+
+// What the predictor reads: the last thing that the user said. Agents put pages of instructions in
+// front.
+Result<std::string_view> judged_text(const RouteRequest& request) {
+  if (request.raw_prompt.has_value()) return std::string_view(*request.raw_prompt);
+  for (size_t i = request.messages.size(); i-- > 0;) {
+    if (request.messages[i].role == "user") return std::string_view(request.messages[i].content);
+  }
+  return fail(ErrorCode::kInvalidArgument, "the request has no message of the user");
+}
+
+std::string_view finish_name(FinishReason finish) {
+  switch (finish) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+  }
+  return "stop";
+}
+
+void add_note(std::string* notes, std::string_view note) {
+  if (!notes->empty()) *notes += "; ";
+  *notes += note;
+}
+
+Status check_threshold(double threshold) {
+  if (threshold >= 0 && threshold <= 1) return {};
+  return fail(ErrorCode::kInvalidArgument, "a threshold of {}, want 0 to 1", threshold);
+}
+
+// Passes text on, remembers it, and notes when the first piece came.
+class Relay {
+ public:
+  Relay(const std::function<bool(std::string_view)>& on_text, const Clock& clock,
+        Clock::TimePoint start)
+      : on_text_(on_text), clock_(clock), start_(start) {}
+
+  std::function<bool(std::string_view)> callback() {
+    return [this](std::string_view piece) {
+      if (text_.empty()) first_seconds_ = seconds_between(start_, clock_.now());
+      text_ += piece;
+      if (!on_text_) return true;
+      relayed_ = true;
+      return on_text_(piece);
+    };
+  }
+  // Whether a piece has left: from then on no other answer may begin. Where nobody listens none
+  // has.
+  bool relayed() const { return relayed_; }
+  void restart() { text_.clear(); }
+  std::string take_text() { return std::move(text_); }
+  double first_seconds() const { return first_seconds_; }
+  double seconds() const { return seconds_between(start_, clock_.now()); }
+
+ private:
+  const std::function<bool(std::string_view)>& on_text_;
+  const Clock& clock_;
+  Clock::TimePoint start_;
+  std::string text_;
+  bool relayed_ = false;
+  double first_seconds_ = 0;
+};
+
+// One question on its way: what has been decided, and what has happened since.
+struct Journey {
+  const RouteRequest& request;
+  const Decision& decision;
+  Relay relay;
+  Route route;        // changes as places fail
+  std::string cause;  // of being degraded
+  std::string notes;
+};
+
+double success_of(const Decision& decision, std::string_view variant) {
+  for (const Candidate& candidate : decision.candidates) {
+    if (candidate.id == variant) return candidate.success;
+  }
+  return 0;
+}
+
+Receipt receipt_of(const Journey& journey) {
+  Receipt receipt;
+  receipt.place = journey.route.place;
+  receipt.model = journey.route.variant;
+  receipt.reason = journey.route.reason;
+  if (journey.decision.prediction.has_value()) receipt.confidence = journey.route.confidence;
+  receipt.degraded = journey.route.degraded;
+  receipt.degraded_cause = journey.cause;
+  receipt.note = journey.notes;
+  receipt.seconds = journey.relay.seconds();
+  receipt.first_token_seconds = journey.relay.first_seconds();
+  return receipt;
+}
+
+// What there is when an answer broke off after its first piece, or was cancelled.
+RoutedAnswer broken_off(Journey& journey, std::string_view model, const Error& error) {
+  RoutedAnswer answer;
+  answer.receipt = receipt_of(journey);
+  answer.receipt.model = model;
+  answer.text = journey.relay.take_text();
+  if (error.code == ErrorCode::kCancelled) {
+    answer.receipt.finish = finish_name(FinishReason::kCancelled);
+  } else {
+    answer.receipt.finish = kInterrupted;
+    answer.interrupted = error;
+  }
+  if (answer.receipt.place == Place::kRemote) add_note(&answer.receipt.note, kNotCounted);
+  return answer;
+}
+
+}  // namespace
+
+struct Router::State {
+  Judge judge;
+  std::optional<VariantCache> variants;
+  RemoteFactory make_remote;
+  RouterOptions options;
+  const Clock* clock = nullptr;
+  std::unique_ptr<RemoteClient> client;  // made on first use
+  std::optional<Error> client_error;     // it could not be made
+
+  bool may_ask_remote(const RouteRequest& request) const {
+    return make_remote && !options.offline && !request.raw_prompt.has_value();
+  }
+  Result<RemoteClient*> remote();
+  Result<Engine*> load(Journey& journey);
+  Result<RoutedAnswer> run_local(Journey& journey);
+  Result<RoutedAnswer> run_remote(Journey& journey);
+};
+
+// The only place where the client comes into being. REQUIRES: make_remote and not offline.
+Result<RemoteClient*> Router::State::remote() {
+  AC_CHECK(make_remote && !options.offline);
+  if (client == nullptr && !client_error.has_value()) {
+    Result<std::unique_ptr<RemoteClient>> made = make_remote();
+    if (made.has_value()) {
+      client = std::move(*made);
+    } else {
+      client_error = made.error();
+    }
+  }
+  if (client_error.has_value()) return *client_error;
+  return client.get();
+}
+
+// The engine of the route's variant. Where that cannot be loaded and was not pinned, of another
+// one: the cheaper ones first, since they need less memory, then the dearer.
+Result<Engine*> Router::State::load(Journey& journey) {
+  Result<Engine*> wanted = variants->get(journey.route.variant);
+  const std::optional<std::string>& pin = journey.request.pin;
+  if (wanted.has_value() || (pin.has_value() && *pin != "local")) return wanted;
+  const std::vector<Candidate>& all = journey.decision.candidates;
+  const auto at = std::find_if(all.begin(), all.end(), [&](const Candidate& candidate) {
+    return candidate.id == journey.route.variant;
+  });
+  std::vector<std::string_view> others;
+  for (auto it = at; it != all.begin();) others.push_back((--it)->id);
+  for (auto it = at; it != all.end() && ++it != all.end();) others.push_back(it->id);
+  for (const std::string_view id : others) {
+    Result<Engine*> engine = variants->get(id);
+    if (!engine.has_value()) continue;
+    add_note(&journey.notes, fmt::format("{} could not be loaded ({})", journey.route.variant,
+                                         wanted.error().message));
+    journey.route.variant = id;
+    journey.route.confidence = success_of(journey.decision, id);
+    return engine;
+  }
+  return wanted;
+}
+
+Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
+  AC_TRY(Engine * engine, load(journey));
+  std::vector<int32_t> prompt;
+  if (journey.request.raw_prompt.has_value()) {
+    prompt = engine->tokens_of_text(*journey.request.raw_prompt);
+  } else {
+    AC_TRY(prompt, engine->tokens_of_chat(journey.request.messages));
+  }
+  GenerateOptions generate = journey.request.options;
+  generate.on_text = journey.relay.callback();
+  Result<Generation> generation = engine->generate(prompt, generate);
+  if (!generation.has_value()) {
+    if (journey.relay.relayed()) {
+      return broken_off(journey, journey.route.variant, generation.error());
+    }
+    journey.relay.restart();
+    return generation.error();
+  }
+  RoutedAnswer answer;
+  answer.receipt = receipt_of(journey);
+  answer.receipt.completion_tokens = static_cast<int64_t>(generation->tokens.size());
+  answer.receipt.prompt_tokens = generation->n_prompt_tokens;
+  answer.receipt.reused_tokens = generation->n_reused_tokens;
+  answer.receipt.finish = finish_name(generation->finish);
+  answer.text = std::move(generation->text);
+  return answer;
+}
+
+Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
+  AC_TRY(RemoteClient * remote_client, remote());
+  const GenerateOptions& generate = journey.request.options;
+  const RemoteRequest request{.messages = journey.request.messages,
+                              .max_tokens = std::max(1, generate.max_tokens),
+                              .temperature = generate.sampler.temperature,
+                              .top_p = generate.sampler.top_p,
+                              .seed = generate.sampler.seed,
+                              .stop = generate.stop,
+                              .on_text = journey.relay.callback(),
+                              .cancel = generate.cancel};
+  Result<RemoteAnswer> remote_answer = remote_client->complete(request);
+  if (!remote_answer.has_value()) {
+    const Error& error = remote_answer.error();
+    if (journey.relay.relayed() || error.code == ErrorCode::kCancelled) {
+      return broken_off(journey, remote_client->model(), error);
+    }
+    journey.relay.restart();
+    return error;
+  }
+  RoutedAnswer answer;
+  answer.receipt = receipt_of(journey);
+  answer.receipt.model = remote_answer->model;
+  answer.receipt.completion_tokens = remote_answer->completion_tokens;
+  answer.receipt.prompt_tokens = remote_answer->prompt_tokens;
+  answer.receipt.cost_usd = remote_answer->cost_usd;
+  answer.receipt.finish = remote_answer->finish_reason;
+  if (!remote_answer->usage_known) add_note(&answer.receipt.note, kNotCounted);
+  answer.text = std::move(remote_answer->text);
+  return answer;
+}
+
+Judge judge_of(std::shared_ptr<const Predictor> predictor) {
+  Judge judge;
+  if (predictor == nullptr) return judge;
+  judge.tiers.assign(predictor->tiers().begin(), predictor->tiers().end());
+  judge.predict = [predictor = std::move(predictor)](std::string_view prompt) {
+    return predictor->predict(prompt_features(prompt));
+  };
+  return judge;
+}
+
+RemoteFactory remote_factory(RemoteOptions options) {
+  if (options.url.empty()) return nullptr;
+  return [options = std::move(options)] { return RemoteClient::create(options); };
+}
+
+Router::Router(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Router::~Router() = default;
+
+Result<std::unique_ptr<Router>> Router::create(RouterParts parts, RouterOptions options) {
+  AC_TRY_STATUS(check_threshold(options.threshold));
+  if (parts.variants == nullptr && !parts.make_remote) {
+    return fail(ErrorCode::kInvalidArgument, "neither a local model nor a remote");
+  }
+  auto state = std::make_unique<State>();
+  state->judge = std::move(parts.judge);
+  if (parts.variants != nullptr) {
+    state->variants.emplace(std::move(parts.variants), options.memory_budget_bytes);
+  }
+  state->make_remote = std::move(parts.make_remote);
+  state->options = options;
+  state->clock = options.clock != nullptr ? options.clock : &system_clock();
+  return std::unique_ptr<Router>(new Router(std::move(state)));
+}
+
+Result<Decision> Router::decide(const RouteRequest& request) const {
+  AC_TRY(const std::string_view prompt, judged_text(request));
+  const double threshold = request.threshold.value_or(state_->options.threshold);
+  AC_TRY_STATUS(check_threshold(threshold));
+  const bool raw = request.raw_prompt.has_value();
+  if (raw && request.pin == "remote") {
+    return fail(ErrorCode::kInvalidArgument,
+                "raw text can only be continued locally: the remote answers conversations");
+  }
+  Decision decision;
+  const Clock::TimePoint start = state_->clock->now();
+  if (state_->judge.predict) decision.prediction = state_->judge.predict(prompt);
+  std::vector<VariantCost> costs;
+  if (state_->variants.has_value()) {
+    for (const LocalVariant& variant : state_->variants->variants()) costs.push_back(variant.cost);
+  }
+  const Prediction prediction = decision.prediction.value_or(Prediction{});
+  decision.candidates = candidates_for(state_->judge.tiers, prediction, costs);
+  PolicyInput input{.locals = decision.candidates,
+                    .has_prediction = decision.prediction.has_value(),
+                    .remote_success = full_model_success(prediction),
+                    .threshold = threshold,
+                    .remote_configured = static_cast<bool>(state_->make_remote),
+                    .offline = state_->options.offline,
+                    .remote_reachable = !state_->client_error.has_value() &&
+                                        (state_->client == nullptr || state_->client->available()),
+                    .pinned = request.pin};
+  if (raw && !input.pinned.has_value()) input.pinned = "local";
+  AC_TRY(decision.route, ac::decide(input));
+  decision.predict_seconds = seconds_between(start, state_->clock->now());
+  return decision;
+}
+
+Result<RoutedAnswer> Router::answer(const RouteRequest& request) {
+  const Clock::TimePoint start = state_->clock->now();
+  AC_TRY(const Decision decision, decide(request));
+  Journey journey{.request = request,
+                  .decision = decision,
+                  .relay = Relay(request.options.on_text, *state_->clock, start),
+                  .route = decision.route,
+                  .cause = {},
+                  .notes = {}};
+  Route& route = journey.route;
+  if (route.degraded) {
+    journey.cause = route.reason == RouteReason::kRemoteDown ? "remote unreachable (paused)"
+                    : state_->options.offline                ? "offline"
+                                                             : "no remote configured";
+  }
+  if (route.place == Place::kLocal) {
+    Result<RoutedAnswer> answer = state_->run_local(journey);
+    // Too long for the engine, or nothing could be loaded: the remote may still answer. It is not
+    // asked where the user has pinned something, nor again where it is the reason for being here.
+    if (answer.has_value() || request.pin.has_value() || route.degraded ||
+        !state_->may_ask_remote(request)) {
+      return answer;
+    }
+    const Error local_error = answer.error();
+    if (local_error.code == ErrorCode::kInvalidArgument ||
+        local_error.code == ErrorCode::kCancelled) {
+      return answer;
+    }
+    route = {.place = Place::kRemote,
+             .variant = {},
+             .reason = local_error.code == ErrorCode::kContextFull ? RouteReason::kContext
+                                                                   : RouteReason::kNoLocal,
+             .confidence = full_model_success(decision.prediction.value_or(Prediction{})),
+             .degraded = false};
+    add_note(&journey.notes, local_error.message);
+    answer = state_->run_remote(journey);
+    if (!answer.has_value()) return with_context(answer.error(), local_error.message);
+    return answer;
+  }
+  Result<RoutedAnswer> answer = state_->run_remote(journey);
+  if (answer.has_value() || request.pin.has_value() || route.variant.empty()) return answer;
+  journey.cause = fmt::format("remote unreachable ({})", answer.error().message);
+  route.place = Place::kLocal;
+  route.reason = RouteReason::kRemoteDown;
+  route.confidence = success_of(decision, route.variant);
+  route.degraded = true;
+  const Error remote_error = answer.error();
+  answer = state_->run_local(journey);
+  if (!answer.has_value()) return with_context(answer.error(), remote_error.message);
+  return answer;
+}
+
+Result<Engine*> Router::engine(std::string_view id) {
+  if (!state_->variants.has_value()) {
+    return fail(ErrorCode::kNotFound, "there is no local model");
+  }
+  return state_->variants->get(id);
+}
+
+Result<std::vector<std::string>> Router::remote_models() {
+  if (!state_->make_remote) return fail(ErrorCode::kNotFound, "no remote is configured");
+  if (state_->options.offline) return fail(ErrorCode::kUnsupported, "offline = yes");
+  AC_TRY(RemoteClient * client, state_->remote());
+  return client->list_models();
+}
+
+}  // namespace ac

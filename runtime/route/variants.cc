@@ -1,0 +1,136 @@
+#include "runtime/route/variants.h"
+
+#include <algorithm>
+
+namespace ac {
+namespace {
+
+// Bit-operations per token: a 16-bit weight counts as one whole.
+double cost_of(uint64_t macs_per_token, uint64_t weight_bytes, uint64_t parameters) {
+  if (parameters == 0) return 0;
+  const double bits_per_weight =
+      8 * static_cast<double>(weight_bytes) / static_cast<double>(parameters);
+  return static_cast<double>(macs_per_token) * bits_per_weight / 16;
+}
+
+class ZooVariants final : public VariantSource {
+ public:
+  ZooVariants(std::shared_ptr<const Zoo> zoo, EngineOptions options)
+      : zoo_(std::move(zoo)), options_(std::move(options)) {
+    const ZooManifest& manifest = zoo_->manifest();
+    for (const ZooVariant& variant : manifest.variants) {
+      variants_.push_back(
+          {.cost = {.id = variant.id,
+                    .cost =
+                        cost_of(variant.macs_per_token, variant.weight_bytes, variant.parameters),
+                    .n_context = options_.n_context > 0 ? options_.n_context : manifest.n_context},
+           .memory_bytes = variant.weight_bytes});
+    }
+  }
+
+  std::span<const LocalVariant> variants() const override { return variants_; }
+
+  Result<std::unique_ptr<Engine>> load(std::string_view id) const override {
+    // The weights are hashed on another thread while the engine reads them.
+    AC_TRY(UncheckedVariant variant, zoo_->open_variant_unchecked(id));
+    Result<std::unique_ptr<Engine>> engine = Engine::load(std::move(variant.checkpoint), options_);
+    if (Status status = variant.check->wait(); !status.has_value()) return status.error();
+    return engine;
+  }
+
+ private:
+  std::shared_ptr<const Zoo> zoo_;
+  EngineOptions options_;
+  std::vector<LocalVariant> variants_;
+};
+
+class SingleVariant final : public VariantSource {
+ public:
+  SingleVariant(LocalVariant variant, Checkpoint checkpoint, EngineOptions options)
+      : variant_(std::move(variant)),
+        checkpoint_(std::move(checkpoint)),
+        options_(std::move(options)) {}
+
+  std::span<const LocalVariant> variants() const override { return {&variant_, 1}; }
+
+  Result<std::unique_ptr<Engine>> load(std::string_view id) const override {
+    if (id != variant_.cost.id) {
+      return fail(ErrorCode::kNotFound, "no variant '{}'; there is only '{}'", id,
+                  variant_.cost.id);
+    }
+    if (!checkpoint_.has_value()) {
+      return fail(ErrorCode::kInvalidArgument, "'{}' has been loaded already", id);
+    }
+    Checkpoint checkpoint = std::move(*checkpoint_);
+    checkpoint_.reset();
+    return Engine::load(std::move(checkpoint), options_);
+  }
+
+ private:
+  LocalVariant variant_;
+  mutable std::optional<Checkpoint> checkpoint_;  // until it moves into the engine
+  EngineOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<VariantSource> variants_of_zoo(std::shared_ptr<const Zoo> zoo,
+                                               EngineOptions options) {
+  return std::make_unique<ZooVariants>(std::move(zoo), std::move(options));
+}
+
+Result<std::unique_ptr<VariantSource>> variant_of_checkpoint(std::string id, Checkpoint checkpoint,
+                                                             EngineOptions options) {
+  AC_TRY(const ModelCost cost, model_cost(checkpoint));
+  LocalVariant variant{
+      .cost = {.id = std::move(id),
+               .cost = cost_of(cost.macs_per_token, cost.weight_bytes, cost.parameters),
+               .n_context = options.n_context},
+      .memory_bytes = cost.weight_bytes};
+  return std::unique_ptr<VariantSource>(std::make_unique<SingleVariant>(
+      std::move(variant), std::move(checkpoint), std::move(options)));
+}
+
+VariantCache::VariantCache(std::unique_ptr<VariantSource> source, uint64_t budget_bytes)
+    : source_(std::move(source)), budget_bytes_(budget_bytes) {}
+
+// Lets go of the least recently used until `bytes` more keep within the budget.
+void VariantCache::make_room(uint64_t bytes) {
+  if (budget_bytes_ == 0) return;
+  uint64_t used = 0;
+  for (const Entry& entry : entries_) used += entry.memory_bytes;
+  while (!entries_.empty() && (bytes > budget_bytes_ || used > budget_bytes_ - bytes)) {
+    used -= entries_.back().memory_bytes;
+    entries_.pop_back();
+  }
+}
+
+Result<Engine*> VariantCache::get(std::string_view id) {
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& entry) { return entry.id == id; });
+  if (found != entries_.end()) {
+    entries_.splice(entries_.begin(), entries_, found);
+    return entries_.front().engine.get();
+  }
+  uint64_t bytes = 0;
+  for (const LocalVariant& variant : source_->variants()) {
+    if (variant.cost.id == id) bytes = variant.memory_bytes;
+  }
+  make_room(bytes);
+  Result<std::unique_ptr<Engine>> engine = source_->load(id);
+  if (!engine.has_value() && engine.error().code == ErrorCode::kOutOfMemory && !entries_.empty()) {
+    entries_.clear();
+    engine = source_->load(id);
+  }
+  if (!engine.has_value()) return engine.error();
+  entries_.push_front({std::string(id), bytes, std::move(*engine)});
+  return entries_.front().engine.get();
+}
+
+std::vector<std::string> VariantCache::loaded() const {
+  std::vector<std::string> out;
+  for (const Entry& entry : entries_) out.push_back(entry.id);
+  return out;
+}
+
+}  // namespace ac
