@@ -36,8 +36,9 @@ Result<std::vector<int32_t>> per_layer(const Checkpoint& checkpoint, const std::
   }
   AC_TRY(const std::vector<int64_t> values, checkpoint.get_integers(key));
   if (values.size() != n_layers) {
-    return fail(ErrorCode::kCorruptFile, "{}: key '{}' has {} values, expected one for each of {} layers",
-                checkpoint.origin, key, values.size(), n_layers);
+    return fail(ErrorCode::kCorruptFile,
+                "{}: key '{}' has {} values, expected one for each of {} layers", checkpoint.origin,
+                key, values.size(), n_layers);
   }
   std::vector<int32_t> checked;
   for (size_t i = 0; i < values.size(); ++i) {
@@ -65,8 +66,8 @@ Result<float> softcap(const Checkpoint& checkpoint, const std::string& key, floa
   return static_cast<float>(value);
 }
 
-// Which layers have the window. The key holds a period (of every p layers all but the last; 0: all) or
-// a truth value for each layer.
+// Which layers have the window. The key holds a period (of every p layers all but the last; 0: all)
+// or a truth value for each layer.
 Result<std::vector<bool>> windowed_layers(const Checkpoint& checkpoint, const Family& family,
                                           size_t n_layers) {
   const std::string key = family_key(family, "attention.sliding_window_pattern");
@@ -87,8 +88,8 @@ Result<std::vector<bool>> windowed_layers(const Checkpoint& checkpoint, const Fa
     }
     return windowed;
   }
-  AC_TRY(const uint64_t period, checkpoint.get_uint_or(
-                                    key, 0, kMaxLayers, static_cast<uint64_t>(family.window_period)));
+  AC_TRY(const uint64_t period,
+         checkpoint.get_uint_or(key, 0, kMaxLayers, static_cast<uint64_t>(family.window_period)));
   std::vector<bool> windowed(n_layers, true);
   for (size_t i = 0; period > 0 && i < n_layers; ++i) windowed[i] = i % period + 1 < period;
   return windowed;
@@ -96,8 +97,9 @@ Result<std::vector<bool>> windowed_layers(const Checkpoint& checkpoint, const Fa
 
 Status read_heads(const Checkpoint& checkpoint, const Family& family, ModelConfig* config) {
   const size_t n_layers = config->layers.size();
-  AC_TRY(const std::vector<int32_t> heads,
-         per_layer(checkpoint, family_key(family, "attention.head_count"), n_layers, kMaxHeads, -1));
+  AC_TRY(
+      const std::vector<int32_t> heads,
+      per_layer(checkpoint, family_key(family, "attention.head_count"), n_layers, kMaxHeads, -1));
   const std::string kv_key = family_key(family, "attention.head_count_kv");
   AC_TRY(const std::vector<int32_t> kv_heads,
          per_layer(checkpoint, kv_key, n_layers, kMaxHeads, heads[0]));
@@ -116,9 +118,10 @@ Status read_heads(const Checkpoint& checkpoint, const Family& family, ModelConfi
   // The width of a head, where the file does not say it, follows from the heads of the first layer.
   const std::string key = family_key(family, "attention.key_length");
   if (!checkpoint.has(key) && (heads[0] == 0 || config->d_model % heads[0] != 0)) {
-    return fail(ErrorCode::kCorruptFile,
-                "{}: key '{}' is missing and {} columns are not whole heads of layer 0, which has {}",
-                checkpoint.origin, key, config->d_model, heads[0]);
+    return fail(
+        ErrorCode::kCorruptFile,
+        "{}: key '{}' is missing and {} columns are not whole heads of layer 0, which has {}",
+        checkpoint.origin, key, config->d_model, heads[0]);
   }
   const auto by_width = static_cast<uint64_t>(heads[0] == 0 ? 0 : config->d_model / heads[0]);
   AC_TRY(const uint64_t d_head, checkpoint.get_uint_or(key, 2, kMaxHeadWidth, by_width));
@@ -199,17 +202,18 @@ Status read_vocabulary(const Checkpoint& checkpoint, const Family& family, Model
   }
   config->n_vocab = static_cast<int32_t>(rows);
   const auto n_vocab = static_cast<uint64_t>(rows);
-  AC_TRY(const uint64_t stated, checkpoint.get_uint_or(family_key(family, "vocab_size"), 1,
-                                                       kMaxVocabulary, n_vocab));
+  AC_TRY(const uint64_t stated,
+         checkpoint.get_uint_or(family_key(family, "vocab_size"), 1, kMaxVocabulary, n_vocab));
   uint64_t listed = n_vocab;
   if (checkpoint.has("tokenizer.ggml.tokens")) {
     AC_TRY(const auto tokens, checkpoint.get_strings("tokenizer.ggml.tokens"));
     listed = tokens.size();
   }
   if (stated != n_vocab || listed != n_vocab) {
-    return fail(ErrorCode::kCorruptFile,
-                "{}: the embedding has {} rows, key '{}.vocab_size' says {}, the tokenizer lists {}",
-                checkpoint.origin, n_vocab, family.name, stated, listed);
+    return fail(
+        ErrorCode::kCorruptFile,
+        "{}: the embedding has {} rows, key '{}.vocab_size' says {}, the tokenizer lists {}",
+        checkpoint.origin, n_vocab, family.name, stated, listed);
   }
   return {};
 }
@@ -238,7 +242,8 @@ Result<ModelConfig> read_model_config(const Checkpoint& checkpoint) {
   AC_TRY(const uint64_t n_experts,
          checkpoint.get_uint_or(family_key(family, "expert_count"), 0, UINT32_MAX, 0));
   if (n_experts > 0) {
-    return fail(ErrorCode::kUnsupported, "{}: a mixture of {} experts", checkpoint.origin, n_experts);
+    return fail(ErrorCode::kUnsupported, "{}: a mixture of {} experts", checkpoint.origin,
+                n_experts);
   }
   AC_TRY(const uint64_t d_model,
          checkpoint.get_uint(family_key(family, "embedding_length"), 1, kMaxModelWidth));

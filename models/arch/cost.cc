@@ -69,8 +69,7 @@ class CountingBackend final : public Backend {
     weights_.push_back({static_cast<int32_t>(view.n_rows()), static_cast<int32_t>(view.n_cols()),
                         view.size_bytes, false});
     cost.weight_bytes += view.size_bytes;
-    cost.parameters +=
-        static_cast<uint64_t>(view.n_rows()) * static_cast<uint64_t>(view.n_cols());
+    cost.parameters += static_cast<uint64_t>(view.n_rows()) * static_cast<uint64_t>(view.n_cols());
     return static_cast<WeightId>(weights_.size() - 1);
   }
   const Weight& weight(WeightId id) const { return weights_[static_cast<size_t>(id)]; }

@@ -74,8 +74,8 @@ Value forward(Backend& backend, const Model& model, std::span<const int32_t> log
   Value x = backend.embed(model.embedding);
   if (config.embedding_scale != 1.0f) backend.scale(x, config.embedding_scale);
 
-  // The last layer that has an attention block is the last that needs every row; past its cache only
-  // the rows whose logits are wanted are computed.
+  // The last layer that has an attention block is the last that needs every row; past its cache
+  // only the rows whose logits are wanted are computed.
   int32_t last_attention = -1;
   for (int32_t i = 0; i < n_layers; ++i) {
     if (config.layers[static_cast<size_t>(i)].n_heads > 0) last_attention = i;

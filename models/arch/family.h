@@ -1,7 +1,8 @@
 // What makes a family of models: the names of its tensors and a handful of flags. Internal to
 // models/arch; a new family is a file that defines one of these and a row in architectures.cc.
 //
-// Key and tensor names, defaults and conventions are those of GGUF files as llama.cpp converts them:
+// Key and tensor names, defaults and conventions are those of GGUF files as llama.cpp converts
+// them:
 // - query and key rows of Llama are permuted for interleaved rotation; the others keep halves;
 // - Gemma's norm weights already include its "+ 1".
 #pragma once
@@ -37,15 +38,15 @@ struct Family {
   BlockNames names = {};
   RopePairing rope_pairing = RopePairing::kHalves;
   Activation activation = Activation::kSilu;
-  bool has_qkv_bias = false;  // q, k and v must have biases; elsewhere they may
-  bool has_qk_norm = false;  // RMS norm over each head of q and k, before the rope
-  bool has_post_norms = false;  // norms on what a block adds, beside those on what it reads
+  bool has_qkv_bias = false;      // q, k and v must have biases; elsewhere they may
+  bool has_qk_norm = false;       // RMS norm over each head of q and k, before the rope
+  bool has_post_norms = false;    // norms on what a block adds, beside those on what it reads
   bool scales_embedding = false;  // by sqrt(d_model)
-  bool may_fuse = false;  // q|k|v and gate|up may come as one tensor each
+  bool may_fuse = false;          // q|k|v and gate|up may come as one tensor each
   // Layers with the sliding window: of every `window_period` all but the last; 0: all.
   int32_t window_period = 0;
-  int32_t default_window = 0;     // where the file names none; 0: none
-  double local_rope_base = 0;     // > 0: windowed layers turn with a base of their own
+  int32_t default_window = 0;  // where the file names none; 0: none
+  double local_rope_base = 0;  // > 0: windowed layers turn with a base of their own
   float default_attention_softcap = 0;
   float default_logit_softcap = 0;
   // > 0: a model of that many layers scales attention by 1 / sqrt(d_model / n_heads) instead of

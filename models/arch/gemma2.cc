@@ -1,5 +1,5 @@
-// Gemma 2: norms before and after each block, capped scores and logits, every second layer windowed.
-// The 27B (46 layers) scales attention by its model width per head, the others by d_head.
+// Gemma 2: norms before and after each block, capped scores and logits, every second layer
+// windowed. The 27B (46 layers) scales attention by its model width per head, the others by d_head.
 #include "models/arch/families.h"
 
 namespace ac {

@@ -1,5 +1,6 @@
 // Gemma 3: five windowed layers, which turn with base 10000, then a global one with the file's base
-// and scaling; q and k normalised per head; no caps. The 27B (62 layers) scales attention as Gemma 2's.
+// and scaling; q and k normalised per head; no caps. The 27B (62 layers) scales attention as Gemma
+// 2's.
 #include "models/arch/families.h"
 
 namespace ac {

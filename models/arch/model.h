@@ -1,7 +1,8 @@
 // A model as its equations need it: dimensions, flags, and handles of weights inside a backend.
 //
 // A family of models is a row in architectures.cc: a name map and flags. Nothing in the mathematics
-// (decoder.cc) asks for a name. Head counts and widths are per layer, because pruning makes them so.
+// (decoder.cc) asks for a name. Head counts and widths are per layer, because pruning makes them
+// so.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +16,18 @@
 namespace ac {
 
 struct LayerConfig {
-  int32_t n_heads = 0;     // 0: the attention block is absent
+  int32_t n_heads = 0;  // 0: the attention block is absent
   int32_t n_kv_heads = 0;
-  int32_t d_ff = 0;        // 0: the feed-forward block is absent
-  int32_t window = 0;      // sliding window, 0: none
-  bool local_rope = false; // uses the second rope table (Gemma-3's local layers)
+  int32_t d_ff = 0;         // 0: the feed-forward block is absent
+  int32_t window = 0;       // sliding window, 0: none
+  bool local_rope = false;  // uses the second rope table (Gemma-3's local layers)
 };
 
 struct ModelConfig {
   std::string architecture;  // "llama"
   std::string name;          // general.name, may be empty
   int32_t n_vocab = 0;
-  int32_t n_context = 0;     // trained context
+  int32_t n_context = 0;  // trained context
   int32_t d_model = 0;
   int32_t d_head = 0;
   int32_t d_rot = 0;
@@ -71,8 +72,8 @@ struct Model {
   std::vector<LayerWeights> layers;
 };
 
-// What running a checkpoint costs. MACs are counted per token at position 0 and do not depend on the
-// weight format; bytes are the weights read for one token.
+// What running a checkpoint costs. MACs are counted per token at position 0 and do not depend on
+// the weight format; bytes are the weights read for one token.
 struct ModelCost {
   uint64_t parameters = 0;
   uint64_t macs_per_token = 0;
@@ -86,19 +87,19 @@ struct LoadOptions {
   int32_t n_context = 0;
 };
 
-// Every dimension is checked against a range and every tensor's shape against the dimensions; a block
-// with a tensor that the architecture does not know is refused, since leaving it out would be another
-// model.
-// Errors: kUnsupported (unknown architecture, naming the known ones), kNotFound (a key or tensor that
-// is missing), kCorruptFile, and those of the backend.
+// Every dimension is checked against a range and every tensor's shape against the dimensions; a
+// block with a tensor that the architecture does not know is refused, since leaving it out would be
+// another model. Errors: kUnsupported (unknown architecture, naming the known ones), kNotFound (a
+// key or tensor that is missing), kCorruptFile, and those of the backend.
 Result<ModelConfig> read_model_config(const Checkpoint& checkpoint);
 Result<Model> load_model(const Checkpoint& checkpoint, Backend& backend,
                          const LoadOptions& options = {});
 Result<ModelCost> model_cost(const Checkpoint& checkpoint);
 
-// The forward pass. REQUIRES: backend.begin_step was called with a batch; logit_rows ascend and stay
-// valid until end_step. Returns the logits [logit_rows.size(), n_vocab] of those rows of the batch, or
-// no value (id -1) when there are none: then only the cache is filled. end_step() is the caller's.
+// The forward pass. REQUIRES: backend.begin_step was called with a batch; logit_rows ascend and
+// stay valid until end_step. Returns the logits [logit_rows.size(), n_vocab] of those rows of the
+// batch, or no value (id -1) when there are none: then only the cache is filled. end_step() is the
+// caller's.
 Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows);
 
 // Names of the architectures that can be loaded.

@@ -1,10 +1,12 @@
 // Rotary position embedding (Su et al. 2021, arXiv:2104.09864): pair i turns by position * w_i with
 // w_i = base^(-2i / d_rot), then whatever was done to w to reach longer contexts:
 //   linear    Chen et al. 2023, arXiv:2306.15595: w / factor
-//   yarn      Peng et al. 2023, arXiv:2309.00071: slow pairs divided, fast ones kept, a ramp between
-//   llama3    the same idea with a ramp over wavelengths; files carry it as a tensor of factors or as
+//   yarn      Peng et al. 2023, arXiv:2309.00071: slow pairs divided, fast ones kept, a ramp
+//   between llama3    the same idea with a ramp over wavelengths; files carry it as a tensor of
+//   factors or as
 //             the four numbers that Hugging Face's config.json has
-//   longrope  Ding et al. 2024, arXiv:2402.13753: a searched factor for each pair, one set for short
+//   longrope  Ding et al. 2024, arXiv:2402.13753: a searched factor for each pair, one set for
+//   short
 //             and one for long contexts
 // Everything is computed in double and rounded once.
 #include "models/arch/rope.h"
@@ -72,17 +74,18 @@ struct Scaling {
   double original_context = 0;  // that of the training before the context was stretched
 };
 
-Result<double> apply_yarn(const Checkpoint& checkpoint, const Family& family, const Scaling& scaling,
-                          double base, int32_t d_rot, std::vector<double>* w) {
+Result<double> apply_yarn(const Checkpoint& checkpoint, const Family& family,
+                          const Scaling& scaling, double base, int32_t d_rot,
+                          std::vector<double>* w) {
   AC_TRY(const double fast,
          number_in(checkpoint, family_key(family, "rope.scaling.yarn_beta_fast"), 32, 1e-3, 1e6));
   AC_TRY(const double slow,
          number_in(checkpoint, family_key(family, "rope.scaling.yarn_beta_slow"), 1, 1e-3, 1e6));
   const double last = d_rot - 1;
-  const double low =
-      std::clamp(std::floor(pair_with_turns(fast, base, scaling.original_context, d_rot)), 0.0, last);
-  const double high =
-      std::clamp(std::ceil(pair_with_turns(slow, base, scaling.original_context, d_rot)), 0.0, last);
+  const double low = std::clamp(
+      std::floor(pair_with_turns(fast, base, scaling.original_context, d_rot)), 0.0, last);
+  const double high = std::clamp(
+      std::ceil(pair_with_turns(slow, base, scaling.original_context, d_rot)), 0.0, last);
   for (size_t i = 0; i < w->size(); ++i) {
     const double ramp =
         std::clamp((static_cast<double>(i) - low) / std::max(high - low, 0.001), 0.0, 1.0);
@@ -128,13 +131,14 @@ Result<RopeFrequencies> read_rope(const Checkpoint& checkpoint, const Family& fa
   AC_TRY(const double old_factor,
          number_in(checkpoint, family_key(family, "rope.scale_linear"), 1, 1e-6, 1e6));
   Scaling scaling;
-  AC_TRY(scaling.factor, number_in(checkpoint, family_key(family, "rope.scaling.factor"), old_factor,
-                                   1e-6, 1e6));
+  AC_TRY(scaling.factor,
+         number_in(checkpoint, family_key(family, "rope.scaling.factor"), old_factor, 1e-6, 1e6));
   AC_TRY(const uint64_t original,
          checkpoint.get_uint_or(family_key(family, "rope.scaling.original_context_length"), 1,
                                 UINT32_MAX, static_cast<uint64_t>(config.n_context)));
   scaling.original_context = static_cast<double>(original);
-  const bool two_sets = checkpoint.tensors.find("rope_factors_long.weight") != checkpoint.tensors.end();
+  const bool two_sets =
+      checkpoint.tensors.find("rope_factors_long.weight") != checkpoint.tensors.end();
 
   double magnitude = 1;
   if (two_sets) {
@@ -156,9 +160,10 @@ Result<RopeFrequencies> read_rope(const Checkpoint& checkpoint, const Family& fa
   } else if (type == "llama3") {
     AC_TRY_STATUS(apply_llama3(checkpoint, family, scaling, &w));
   } else {
-    return fail(ErrorCode::kUnsupported,
-                "{}: key '{}' is '{}', expected none, linear, yarn, llama3 or longrope with its factors",
-                checkpoint.origin, type_key, type.substr(0, 32));
+    return fail(
+        ErrorCode::kUnsupported,
+        "{}: key '{}' is '{}', expected none, linear, yarn, llama3 or longrope with its factors",
+        checkpoint.origin, type_key, type.substr(0, 32));
   }
   AC_TRY_STATUS(apply_factor_tensor(checkpoint, "rope_freqs.weight", &w));
 

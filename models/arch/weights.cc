@@ -1,5 +1,5 @@
-// Binds the tensors of a checkpoint to a model: every name looked up once, every shape compared with
-// the dimensions, every tensor of a block accounted for.
+// Binds the tensors of a checkpoint to a model: every name looked up once, every shape compared
+// with the dimensions, every tensor of a block accounted for.
 //
 // A linear layer `<name>` is `<name>.weight` [n_out, n_in], or, low-rank, the pair
 // `<name>.lowrank_out.weight` [n_out, rank] and `<name>.lowrank_in.weight` [rank, n_in]; a bias is

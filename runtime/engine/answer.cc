@@ -74,8 +74,7 @@ void Answer::note_logprob(std::span<const float> logits, int32_t token) {
   const float logprob = log_probability(logits, token);
   logprob_sum_ += static_cast<double>(logprob);
   if (options_.n_logprobs > 0) {
-    made_.logprobs.push_back(
-        {token, logprob, top_log_probabilities(logits, options_.n_logprobs)});
+    made_.logprobs.push_back({token, logprob, top_log_probabilities(logits, options_.n_logprobs)});
   }
 }
 

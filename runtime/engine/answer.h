@@ -16,8 +16,8 @@ namespace ac {
 class StopFilter {
  public:
   explicit StopFilter(std::span<const std::string> stops) : stops_(stops) {}
-  // The text that can be shown now. Sets stopped() when a stop string was found; it and what follows
-  // never come out.
+  // The text that can be shown now. Sets stopped() when a stop string was found; it and what
+  // follows never come out.
   std::string push(std::string_view text);
   // What was held back and is no stop string after all.
   std::string finish();
@@ -35,8 +35,8 @@ class Answer {
   Answer(const Tokenizer& tokenizer, std::span<const int32_t> prompt,
          const GenerateOptions& options, int32_t n_context);
 
-  // Chooses the next token from the logits after the last one. True: it has to be fed to the model and
-  // step() called again; false: the answer has ended.
+  // Chooses the next token from the logits after the last one. True: it has to be fed to the model
+  // and step() called again; false: the answer has ended.
   bool step(std::span<const float> logits);
   // Ends the answer now.
   void cancel() { end(FinishReason::kCancelled); }

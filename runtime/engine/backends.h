@@ -15,7 +15,7 @@ namespace ac {
 struct BackendOptions {
   int n_threads = 0;  // 0: one per core
   // Called with weights that the backend has copied and will not read again; may be empty.
-  std::function<void(std::span<const std::byte>)> drop_pages;
+  std::function<void(std::span<const std::byte>)> drop_pages = {};
 };
 
 // "auto" is the best that this machine has.

@@ -36,8 +36,8 @@ int32_t first_of(std::span<const float> values, float wanted) {
   return it == values.end() ? 0 : static_cast<int32_t>(it - values.begin());
 }
 
-// e^x for x <= 0 to 2e-7 relative, in operations that vectorise: 2^n from the exponent's bits times a
-// polynomial (Taylor's of e^r, |r| <= ln2 / 2). Below -87 and for what is not a number: 0.
+// e^x for x <= 0 to 2e-7 relative, in operations that vectorise: 2^n from the exponent's bits times
+// a polynomial (Taylor's of e^r, |r| <= ln2 / 2). Below -87 and for what is not a number: 0.
 float fast_exp(float x) {
   const float bounded = x > -87.0f ? x : -87.0f;
   const float n = static_cast<float>(static_cast<int32_t>(bounded * 1.44269504f - 0.5f));
@@ -64,7 +64,8 @@ double log_sum_exp(std::span<const float> values, float top) {
     // Every few thousand values into a double, so that a large vocabulary loses no digits.
     const size_t end = std::min(values.size(), i + 4096);
     for (; i + sums.size() <= end; i += sums.size()) {
-      for (size_t lane = 0; lane < sums.size(); ++lane) sums[lane] += fast_exp(values[i + lane] - top);
+      for (size_t lane = 0; lane < sums.size(); ++lane)
+        sums[lane] += fast_exp(values[i + lane] - top);
     }
     for (float& sum : sums) {
       total += static_cast<double>(sum);
@@ -97,8 +98,8 @@ Status check_sampler_options(const SamplerOptions& options) {
   for (const auto& [id, bias] : options.logit_bias) {
     AC_TRY_STATUS(check_range("a logit_bias token", id, 0, largest_int));
     if (std::isnan(bias) || bias == -kNever) {
-      return fail(ErrorCode::kInvalidArgument, "logit_bias of token {} is {}, expected a number", id,
-                  bias);
+      return fail(ErrorCode::kInvalidArgument, "logit_bias of token {} is {}, expected a number",
+                  id, bias);
     }
   }
   return {};
@@ -159,11 +160,11 @@ int32_t Sampler::draw(std::span<const float> logits, float top) {
     for (const auto& candidate : candidates_) total += static_cast<double>(candidate.first);
   }
   if (options_.top_p < 1) {
-    // Tokens too light to matter even all together need not be sorted: their sum is below 1 - top_p.
+    // Tokens too light to matter even all together need not be sorted: their sum is below 1 -
+    // top_p.
     const double p = static_cast<double>(options_.top_p);
     const double light = 0.5 * (1 - p) * total / static_cast<double>(candidates_.size());
-    std::erase_if(candidates_,
-                  [&](const auto& c) { return static_cast<double>(c.first) < light; });
+    std::erase_if(candidates_, [&](const auto& c) { return static_cast<double>(c.first) < light; });
     std::sort(candidates_.begin(), candidates_.end(), better);
     double mass = 0;
     size_t n = 0;

@@ -17,13 +17,13 @@ struct SamplerOptions {
   float temperature = 0;  // 0: greedy
   int32_t top_k = 0;      // 0: off
   float top_p = 1;
-  float min_p = 0;  // relative to the best token's probability
+  float min_p = 0;              // relative to the best token's probability
   float repeat_penalty = 1;     // positive logits are divided by it, negative ones multiplied
   float presence_penalty = 0;   // subtracted once from what occurred,
   float frequency_penalty = 0;  // and this for each time
   int32_t penalty_window = 64;  // the last tokens that penalties look at
   uint64_t seed = 0;
-  std::vector<std::pair<int32_t, float>> logit_bias;  // -infinity bans a token
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  // -infinity bans a token
 };
 
 // Errors: kInvalidArgument naming the option, its value and its range.

@@ -1,7 +1,7 @@
 // Engine: slots, steps and what lies in the cache.
 //
-// A step takes one token of every sequence that is answering and fills up with prompt tokens of those
-// that are not yet; so a long prompt does not hold up the others for longer than a chunk.
+// A step takes one token of every sequence that is answering and fills up with prompt tokens of
+// those that are not yet; so a long prompt does not hold up the others for longer than a chunk.
 #include "runtime/engine/session.h"
 
 #include <tbb/task_group.h>
@@ -95,9 +95,8 @@ class EngineImpl final : public Engine {
   std::vector<int32_t> tokens_of_text(std::string_view text) const override;
   Result<Generation> generate(std::span<const int32_t> prompt,
                               const GenerateOptions& options) override;
-  Result<std::vector<Generation>> generate_batch(
-      std::span<const std::vector<int32_t>> prompts,
-      std::span<const GenerateOptions> options) override;
+  Result<std::vector<Generation>> generate_batch(std::span<const std::vector<int32_t>> prompts,
+                                                 std::span<const GenerateOptions> options) override;
   Result<std::vector<float>> logits(std::span<const int32_t> tokens) override;
 
  private:
@@ -215,10 +214,11 @@ Result<std::vector<int32_t>> EngineImpl::tokens_of_chat(
   const auto text_of = [&](std::optional<int32_t> id) {
     return id.has_value() ? std::string(tokenizer_->token_bytes(*id, true)) : std::string();
   };
-  AC_TRY(const MarkedText text, (*template_)->render({.messages = messages,
-                                                      .add_generation_prompt = true,
-                                                      .bos_token = text_of(tokenizer_->bos()),
-                                                      .eos_token = text_of(tokenizer_->eos())}));
+  AC_TRY(const MarkedText text, (*template_)
+                                    ->render({.messages = messages,
+                                              .add_generation_prompt = true,
+                                              .bos_token = text_of(tokenizer_->bos()),
+                                              .eos_token = text_of(tokenizer_->eos())}));
   return with_bos(tokenizer_->encode_marked(text));
 }
 
@@ -426,8 +426,9 @@ Result<std::unique_ptr<Engine>> Engine::load_on(std::unique_ptr<Backend> backend
 }
 
 Result<std::unique_ptr<Engine>> Engine::load(Checkpoint checkpoint, const EngineOptions& options) {
-  AC_TRY(std::unique_ptr<Backend> backend, make_backend(options.backend, {.n_threads = options.n_threads,
-                                                 .drop_pages = checkpoint.drop_pages}));
+  AC_TRY(std::unique_ptr<Backend> backend,
+         make_backend(options.backend,
+                      {.n_threads = options.n_threads, .drop_pages = checkpoint.drop_pages}));
   return load_on(std::move(backend), std::move(checkpoint), options);
 }
 

@@ -1,7 +1,7 @@
 // Engine: one variant loaded on one backend, and the sequences that are live in its slots.
 //
-// Prefill runs in chunks, decode token by token; several sequences can be advanced in one step. What
-// two turns of a conversation share is not computed again.
+// Prefill runs in chunks, decode token by token; several sequences can be advanced in one step.
+// What two turns of a conversation share is not computed again.
 //
 // Thread safety: one call at a time per engine; a CancelFlag may be raised from any thread.
 #pragma once
@@ -26,7 +26,7 @@ namespace ac {
 
 struct EngineOptions {
   std::string backend = "auto";
-  int n_threads = 0;           // 0: one per core
+  int n_threads = 0;            // 0: one per core
   int32_t n_context = 0;        // 0: the trained context, at most 4096
   int32_t n_slots = 1;          // sequences that can be live at once
   int32_t prefill_chunk = 512;  // tokens per step
@@ -35,12 +35,13 @@ struct EngineOptions {
 };
 
 struct GenerateOptions {
-  SamplerOptions sampler;
+  SamplerOptions sampler = {};
   int32_t max_tokens = 256;
-  std::vector<std::string> stop;  // the answer ends before the first of these; none may be empty
-  int32_t n_logprobs = 0;         // > 0: top log-probabilities per token
+  std::vector<std::string> stop =
+      {};                  // the answer ends before the first of these; none may be empty
+  int32_t n_logprobs = 0;  // > 0: top log-probabilities per token
   // Called with each piece of whole UTF-8; returning false stops the answer as a cancel does.
-  std::function<bool(std::string_view piece)> on_text;
+  std::function<bool(std::string_view piece)> on_text = {};
   const CancelFlag* cancel = nullptr;
 };
 
@@ -60,7 +61,7 @@ struct Generation {
   int32_t n_reused_tokens = 0;  // prompt tokens whose state was still in the cache
   double prefill_s = 0;
   double decode_s = 0;
-  double mean_logprob = 0;      // of `tokens`, as the model gave them, before any sampling option
+  double mean_logprob = 0;  // of `tokens`, as the model gave them, before any sampling option
   std::vector<TokenLogprob> logprobs;
 };
 
@@ -91,13 +92,14 @@ class Engine {
 
   // One answer. Reuses what a slot still holds of the same beginning.
   // Errors: kContextFull before anything is computed when the prompt and one token do not fit;
-  // kInvalidArgument (an empty prompt, an id outside the vocabulary, a bad option); kCancelled is not an
-  // error but a finish reason.
+  // kInvalidArgument (an empty prompt, an id outside the vocabulary, a bad option); kCancelled is
+  // not an error but a finish reason.
   virtual Result<Generation> generate(std::span<const int32_t> prompt,
                                       const GenerateOptions& options) = 0;
 
-  // Several answers decoded together, one slot each; where there are more than slots, the rest wait for
-  // one to become free. REQUIRES: as many options as prompts. Errors: as generate(), for any of them.
+  // Several answers decoded together, one slot each; where there are more than slots, the rest wait
+  // for one to become free. REQUIRES: as many options as prompts. Errors: as generate(), for any of
+  // them.
   virtual Result<std::vector<Generation>> generate_batch(
       std::span<const std::vector<int32_t>> prompts, std::span<const GenerateOptions> options) = 0;
 

@@ -1,5 +1,6 @@
-// What a checkpoint may say and what it may not: every key missing, zero, huge, of another type; every
-// tensor missing, of another shape, with a lying size. An error each time, with the name in it.
+// What a checkpoint may say and what it may not: every key missing, zero, huge, of another type;
+// every tensor missing, of another shape, with a lying size. An error each time, with the name in
+// it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -61,7 +62,8 @@ std::vector<std::pair<std::string, MetaValue>> hostile_values() {
   };
 }
 
-// One change of a checkpoint, taken back at the end; making a model anew takes a hundred times longer.
+// One change of a checkpoint, taken back at the end; making a model anew takes a hundred times
+// longer.
 class ChangedKey {
  public:
   ChangedKey(Checkpoint& checkpoint, std::string name, std::optional<MetaValue> value)
@@ -97,8 +99,7 @@ class EveryFamily : public testing::TestWithParam<std::string_view> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Families, EveryFamily,
-                         testing::ValuesIn(test::random_model_families()),
+INSTANTIATE_TEST_SUITE_P(Families, EveryFamily, testing::ValuesIn(test::random_model_families()),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST_P(EveryFamily, LoadsWhole) {
@@ -144,9 +145,9 @@ TEST_P(EveryFamily, SurvivesHostileValuesOfEveryKey) {
        {"attention.key_length", "attention.value_length", "attention.scale", "vocab_size",
         "attention.sliding_window", "attention.sliding_window_pattern", "attn_logit_softcapping",
         "final_logit_softcapping", "rope.dimension_count", "rope.freq_base", "rope.freq_base_swa",
-        "rope.scale_linear", "rope.scaling.type", "rope.scaling.factor",
-        "rope.scaling.attn_factor", "rope.scaling.original_context_length",
-        "rope.scaling.low_freq_factor", "rope.scaling.yarn_beta_fast", "expert_count"}) {
+        "rope.scale_linear", "rope.scaling.type", "rope.scaling.factor", "rope.scaling.attn_factor",
+        "rope.scaling.original_context_length", "rope.scaling.low_freq_factor",
+        "rope.scaling.yarn_beta_fast", "expert_count"}) {
     names.push_back(key(rest));
   }
   for (const std::string& name : names) {
@@ -283,8 +284,11 @@ TEST(Config, CutsPackedTensorsBetweenGroups) {
     int32_t n_heads, n_kv_heads, d_head;
     bool whole_groups;
   };
-  for (const Heads& h : {Heads{6, 3, 32, true}, {4, 1, 24, false}, {4, 2, 24, true},
-                         {3, 1, 16, true}, {3, 3, 24, false}}) {
+  for (const Heads& h : {Heads{6, 3, 32, true},
+                         {4, 1, 24, false},
+                         {4, 2, 24, true},
+                         {3, 1, 16, true},
+                         {3, 3, 24, false}}) {
     Checkpoint checkpoint =
         random_model({.family = "phi3", .format = WeightFormat::kQ8_0, .n_layers = 1});
     checkpoint.set_uint("phi3.attention.head_count", static_cast<uint32_t>(h.n_heads));
@@ -296,8 +300,8 @@ TEST(Config, CutsPackedTensorsBetweenGroups) {
     const int64_t out[] = {96, h.n_heads * h.d_head};
     checkpoint.tensors.erase("blk.0.attn_qkv.weight");
     checkpoint.tensors.erase("blk.0.attn_output.weight");
-    ASSERT_TRUE(checkpoint.add_tensor("blk.0.attn_qkv.weight", WeightFormat::kQ8_0_R16, fused)
-                    .has_value());
+    ASSERT_TRUE(
+        checkpoint.add_tensor("blk.0.attn_qkv.weight", WeightFormat::kQ8_0_R16, fused).has_value());
     ASSERT_TRUE(
         checkpoint.add_tensor("blk.0.attn_output.weight", WeightFormat::kF32, out).has_value());
     const auto status = load(checkpoint);

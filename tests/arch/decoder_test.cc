@@ -1,6 +1,7 @@
 // The forward pass of every family on the plain backend, against the double-precision reference.
-// Both compute in double; what they differ by is the rotation's frequencies, which a backend gets as
-// f32: a relative 2^-24 of an angle of up to n_context radians, so below (96 * 6e-8)^2 = 4e-11 in NMSE.
+// Both compute in double; what they differ by is the rotation's frequencies, which a backend gets
+// as f32: a relative 2^-24 of an angle of up to n_context radians, so below (96 * 6e-8)^2 = 4e-11
+// in NMSE.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -116,8 +117,7 @@ TEST(Decoder, ChoosesFactorsByTheContext) {
   std::vector<std::vector<float>> answers;
   for (int32_t n_context : {24, 25}) {
     auto backend = test::make_plain_backend();
-    const auto actual =
-        test::run_logits(checkpoint, *backend, tokens, {.n_context = n_context});
+    const auto actual = test::run_logits(checkpoint, *backend, tokens, {.n_context = n_context});
     ASSERT_TRUE(actual.has_value()) << actual.error().message;
     const std::vector<double> expected = test::reference_logits(checkpoint, tokens, n_context);
     EXPECT_LE(test::nmse<float>(*actual, std::span<const double>(expected)), kBound) << n_context;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "tests/support/plain_weights.h"
 
@@ -16,6 +17,8 @@ size_t index(int32_t i) {
 
 class PlainBackend final : public Backend {
  public:
+  explicit PlainBackend(std::shared_ptr<bool> fail_next) : fail_next_(std::move(fail_next)) {}
+
   std::string_view name() const override { return "plain"; }
 
   Result<WeightId> load_matrix(const TensorView& view) override { return add_weight(view); }
@@ -169,7 +172,7 @@ class PlainBackend final : public Backend {
       const double g = data(gate)[i];
       const double inner = std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g);
       const double bent = activation == Activation::kSilu ? g / (1 + std::exp(-g))
-                                                         : 0.5 * g * (1 + std::tanh(inner));
+                                                          : 0.5 * g * (1 + std::tanh(inner));
       data(out)[i] = bent * data(up)[i];
     }
     return out;
@@ -196,6 +199,7 @@ class PlainBackend final : public Backend {
   }
   Status end_step() override {
     AC_CHECK(scopes_.empty());
+    if (std::exchange(*fail_next_, false)) return fail(ErrorCode::kIo, "the device was lost");
     return {};
   }
   std::span<const float> read(Value value) override {
@@ -256,6 +260,7 @@ class PlainBackend final : public Backend {
     return cache_[index(slot) * kv_.layers.size() + layer];
   }
 
+  std::shared_ptr<bool> fail_next_;
   std::vector<Weight> weights_;
   std::vector<Rope> ropes_;
   KvShape kv_;
@@ -268,6 +273,11 @@ class PlainBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_plain_backend() { return std::make_unique<PlainBackend>(); }
+std::unique_ptr<Backend> make_plain_backend() { return make_failing_backend().backend; }
+
+FailingBackend make_failing_backend() {
+  auto fail_next = std::make_shared<bool>(false);
+  return {std::make_unique<PlainBackend>(fail_next), fail_next};
+}
 
 }  // namespace ac::test

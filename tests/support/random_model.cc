@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -29,16 +30,25 @@ struct Shape {
   int32_t rank = 0;
 };
 
+int32_t block_of(const RandomModelOptions& options) {
+  const auto block = static_cast<int32_t>(weight_format_info(options.format).block_weights);
+  return options.whole_blocks ? std::max(block, 32) : block;
+}
+
 // Odd sizes where the format has no blocks, whole blocks otherwise.
 Shape shape_for(const RandomModelOptions& options) {
-  const auto block = static_cast<int32_t>(weight_format_info(options.format).block_weights);
+  const int32_t block = block_of(options);
   Shape shape;
   if (block == 1) {
     shape = {.d_model = 60, .d_head = 10, .n_heads = 6, .n_kv_heads = 2, .d_ff = 86, .rank = 7};
   } else {
     const bool wide = block > 32;
-    shape = {.d_model = 3 * block, .d_head = 32, .n_heads = wide ? 8 : 6, .n_kv_heads = wide ? 4 : 3,
-             .d_ff = 5 * block, .rank = block};
+    shape = {.d_model = 3 * block,
+             .d_head = 32,
+             .n_heads = wide ? 8 : 6,
+             .n_kv_heads = wide ? 4 : 3,
+             .d_ff = 5 * block,
+             .rank = block};
   }
   // Families whose heads are not d_model / n_heads wide.
   const bool own_width = options.family == "qwen3" || options.family.starts_with("gemma");
@@ -90,7 +100,7 @@ struct LayerShape {
 // Layer 1 loses its attention, layer 2 its feed-forward block; heads and widths fall with depth.
 std::vector<LayerShape> layer_shapes(const RandomModelOptions& options, const Shape& shape) {
   std::vector<LayerShape> layers;
-  const auto block = static_cast<int32_t>(weight_format_info(options.format).block_weights);
+  const int32_t block = block_of(options);
   for (int32_t i = 0; i < shape.n_layers; ++i) {
     LayerShape layer{shape.n_heads, shape.n_kv_heads, shape.d_ff};
     if (options.per_layer) {
@@ -150,7 +160,9 @@ void write_layer(Writer& writer, const RandomModelOptions& options, const Shape&
 
 void write_metadata(Checkpoint& checkpoint, const RandomModelOptions& options, const Shape& shape,
                     const std::vector<LayerShape>& layers) {
-  const auto key = [&](std::string_view rest) { return fmt::format("{}.{}", options.family, rest); };
+  const auto key = [&](std::string_view rest) {
+    return fmt::format("{}.{}", options.family, rest);
+  };
   const auto uint = [&](std::string_view rest, int32_t value) {
     checkpoint.set_uint(key(rest), static_cast<uint32_t>(value));
   };
@@ -229,7 +241,8 @@ std::vector<std::string> write_tokenizer(Checkpoint& checkpoint) {
     types.push_back(6);
   }
   for (char c = 'a'; c <= 'z'; ++c) pieces.emplace_back(1, c);
-  for (const char* piece : {"\u2581", "\u2581a", "\u2581the", "th", "he", "the", "an", "in", "on", "er"}) {
+  for (const char* piece :
+       {"\u2581", "\u2581a", "\u2581the", "th", "he", "the", "an", "in", "on", "er"}) {
     pieces.emplace_back(piece);
   }
   types.resize(pieces.size(), 1);

@@ -14,9 +14,10 @@ struct RandomModelOptions {
   std::string_view family = "llama";
   uint64_t seed = 1;
   WeightFormat format = WeightFormat::kF32;  // of the matrices; vectors are f32
-  bool per_layer = false;  // head counts and widths differ; one block of each kind is absent
-  bool low_rank = false;   // some linears are pairs of thin ones
-  bool untied = false;     // output.weight of its own
+  bool whole_blocks = false;  // sizes of whole blocks of 32 even where the format has none
+  bool per_layer = false;     // head counts and widths differ; one block of each kind is absent
+  bool low_rank = false;      // some linears are pairs of thin ones
+  bool untied = false;        // output.weight of its own
   bool stretched = false;  // the family's way to longer contexts: rope factors, scaling, LongRoPE
   bool tokenizer = false;  // a SentencePiece vocabulary of bytes and a few pieces
   int32_t n_layers = 0;    // 0: what shows the family's pattern

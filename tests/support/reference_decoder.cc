@@ -52,7 +52,7 @@ class Reference {
     for (const Row& row : x) {
       const Row n = norm(row, "output_norm.weight");
       Row y = has("output.weight") || has("output.lowrank_out.weight") ? apply("output", n)
-                                                                     : product(embedding, n);
+                                                                       : product(embedding, n);
       for (double value : y) logits.push_back(cap > 0 ? cap * std::tanh(value / cap) : value);
     }
     return logits;
@@ -98,10 +98,9 @@ class Reference {
     return y;
   }
   Row apply(const std::string& name, const Row& x) {
-    Row y = has(name + ".weight")
-                ? product(matrix(name + ".weight"), x)
-                : product(matrix(name + ".lowrank_out.weight"),
-                          product(matrix(name + ".lowrank_in.weight"), x));
+    Row y = has(name + ".weight") ? product(matrix(name + ".weight"), x)
+                                  : product(matrix(name + ".lowrank_out.weight"),
+                                            product(matrix(name + ".lowrank_in.weight"), x));
     if (has(name + ".bias")) {
       const Row bias = vector(name + ".bias");
       for (size_t i = 0; i < y.size(); ++i) y[i] += bias[i];
@@ -115,7 +114,9 @@ class Reference {
     for (size_t i = 0; i < n; ++i) y[i] = x[i] * scale * weight[i];
     return y;
   }
-  Row norm(const Row& x, const std::string& name) const { return norm_with(x.data(), vector(name)); }
+  Row norm(const Row& x, const std::string& name) const {
+    return norm_with(x.data(), vector(name));
+  }
 
   bool is_windowed(size_t layer) const {
     if (window() == 0) return false;
@@ -123,11 +124,14 @@ class Reference {
     if (family_ == "gemma3") return layer % 6 != 5;
     return true;
   }
-  size_t window() const { return integer("attention.sliding_window", family_ == "gemma2" ? 4096 : 0); }
+  size_t window() const {
+    return integer("attention.sliding_window", family_ == "gemma2" ? 4096 : 0);
+  }
 
   double attention_scale() const {
     double width = static_cast<double>(d_head_);
-    const bool largest = (family_ == "gemma2" && n_layers_ == 46) || (family_ == "gemma3" && n_layers_ == 62);
+    const bool largest =
+        (family_ == "gemma2" && n_layers_ == 46) || (family_ == "gemma3" && n_layers_ == 62);
     if (largest) {
       width = static_cast<double>(d_model_ / per_layer("attention.head_count", 0, 0));
     }
@@ -137,8 +141,9 @@ class Reference {
   // The angle by which pair i turns from one position to the next, and the length it gets.
   std::pair<Row, double> turns(size_t layer) const {
     const size_t pairs = d_rot_ / 2;
-    const double base = family_ == "gemma3" && is_windowed(layer) ? number("rope.freq_base_swa", 10000)
-                                                                : number("rope.freq_base", 10000);
+    const double base = family_ == "gemma3" && is_windowed(layer)
+                            ? number("rope.freq_base_swa", 10000)
+                            : number("rope.freq_base", 10000);
     Row w(pairs);
     for (size_t i = 0; i < pairs; ++i) {
       w[i] = 1 / std::pow(base, 2.0 * static_cast<double>(i) / static_cast<double>(d_rot_));
@@ -290,8 +295,10 @@ class Reference {
       for (size_t i = 0; i < d_ff; ++i) {
         const double g = gate[i];
         const double bent =
-            gemma_ ? 0.5 * g * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g)))
-                   : g / (1 + std::exp(-g));
+            gemma_
+                ? 0.5 * g *
+                      (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g)))
+                : g / (1 + std::exp(-g));
         gate[i] = bent * up[i];
       }
       Row y = apply(blk + "ffn_down", gate);

@@ -1,6 +1,6 @@
 // A transformer written out plainly in double precision: the whole sequence at once, no cache, no
-// backend, every family by name. It reads the checkpoint by itself and shares no code with models/arch,
-// so that the two can only agree by both being right.
+// backend, every family by name. It reads the checkpoint by itself and shares no code with
+// models/arch, so that the two can only agree by both being right.
 #pragma once
 
 #include <cstdint>

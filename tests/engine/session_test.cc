@@ -1,0 +1,508 @@
+// The engine on random models: reuse, chunks, batches, cancelling, stop strings, limits, memory.
+// The plain backend makes the arithmetic exact, so that tokens can be compared; the CPU backend is
+// run where its own behaviour matters.
+#include "runtime/engine/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/engine/backends.h"
+#include "runtime/engine/memory.h"
+#include "tests/support/compare.h"
+#include "tests/support/plain_backend.h"
+#include "tests/support/random_model.h"
+#include "tests/support/reference_decoder.h"
+
+namespace ac {
+namespace {
+
+using testing::HasSubstr;
+
+Checkpoint tiny(std::string_view family = "llama", uint64_t seed = 21) {
+  return test::random_model({.family = family, .seed = seed, .tokenizer = true, .n_layers = 2});
+}
+
+std::unique_ptr<Engine> plain_engine(const EngineOptions& options = {}, uint64_t seed = 21,
+                                     std::string_view family = "llama") {
+  auto engine = Engine::load_on(test::make_plain_backend(), tiny(family, seed), options);
+  EXPECT_TRUE(engine.has_value()) << engine.error().message;
+  return engine ? std::move(*engine) : nullptr;
+}
+
+// Never ends by itself: the end-of-text token is banned.
+GenerateOptions endless(int32_t max_tokens) {
+  GenerateOptions options;
+  options.max_tokens = max_tokens;
+  options.sampler.logit_bias = {{2, -std::numeric_limits<float>::infinity()}};
+  return options;
+}
+
+std::vector<int32_t> prompt_of(size_t n, uint64_t seed) {
+  std::vector<int32_t> tokens = test::random_tokens(n, 256, seed);
+  for (int32_t& token : tokens) token += 3;
+  return tokens;
+}
+
+Generation generate(Engine& engine, std::span<const int32_t> prompt,
+                    const GenerateOptions& options) {
+  auto made = engine.generate(prompt, options);
+  EXPECT_TRUE(made.has_value()) << made.error().message;
+  return made ? std::move(*made) : Generation{};
+}
+
+// Greedy, token by token, from the reference that has no cache.
+std::vector<int32_t> reference_greedy(const Checkpoint& checkpoint, std::vector<int32_t> tokens,
+                                      size_t n) {
+  std::vector<int32_t> made;
+  for (size_t i = 0; i < n; ++i) {
+    const std::vector<double> logits = test::reference_logits(checkpoint, tokens);
+    const size_t n_vocab = logits.size() / tokens.size();
+    size_t best = logits.size() - n_vocab;
+    for (size_t j = best; j < logits.size(); ++j) {
+      const bool banned = j - (logits.size() - n_vocab) == 2;
+      if (!banned && logits[j] > logits[best]) best = j;
+    }
+    made.push_back(static_cast<int32_t>(best - (logits.size() - n_vocab)));
+    tokens.push_back(made.back());
+  }
+  return made;
+}
+
+TEST(Session, AnswersAsTheReferenceDoes) {
+  for (std::string_view family : test::random_model_families()) {
+    auto engine = plain_engine({.prefill_chunk = 4}, 21, family);
+    const std::vector<int32_t> prompt = prompt_of(11, 1);
+    const Generation made = generate(*engine, prompt, endless(12));
+    EXPECT_EQ(made.tokens, reference_greedy(tiny(family), prompt, 12)) << family;
+    EXPECT_EQ(made.finish, FinishReason::kLength);
+    EXPECT_EQ(made.n_prompt_tokens, 11);
+    EXPECT_EQ(made.n_reused_tokens, 0);
+  }
+}
+
+TEST(Session, ReusesAPrefixAndChangesNothing) {
+  auto engine = plain_engine();
+  const std::vector<int32_t> first = prompt_of(20, 1);
+  const Generation one = generate(*engine, first, endless(10));
+  // The conversation goes on: prompt, answer, new words.
+  std::vector<int32_t> second = first;
+  second.insert(second.end(), one.tokens.begin(), one.tokens.end());
+  const std::vector<int32_t> more = prompt_of(5, 2);
+  second.insert(second.end(), more.begin(), more.end());
+  const Generation two = generate(*engine, second, endless(10));
+  // The last token of an answer is never fed, so it is the first to be computed.
+  EXPECT_EQ(two.n_reused_tokens, 29);
+  // Another branch shares part of it.
+  std::vector<int32_t> third(second.begin(), second.begin() + 15);
+  third.push_back(7);
+  const Generation three = generate(*engine, third, endless(10));
+  EXPECT_EQ(three.n_reused_tokens, 15);
+  // The same prompt again: its last token is computed again, no more.
+  const Generation again = generate(*engine, third, endless(10));
+  EXPECT_EQ(again.n_reused_tokens, 15);
+  EXPECT_EQ(again.tokens, three.tokens);
+  for (const auto& [prompt, made] : {std::pair(second, two), std::pair(third, three)}) {
+    auto fresh = plain_engine();
+    const Generation expected = generate(*fresh, prompt, endless(10));
+    EXPECT_EQ(expected.n_reused_tokens, 0);
+    EXPECT_EQ(made.tokens, expected.tokens);
+    EXPECT_EQ(made.text, expected.text);
+  }
+}
+
+TEST(Session, KeepsOtherConversationsInOtherSlots) {
+  auto engine = plain_engine({.n_slots = 2});
+  const std::vector<int32_t> a = prompt_of(12, 1);
+  const std::vector<int32_t> b = prompt_of(14, 2);
+  generate(*engine, a, endless(4));
+  generate(*engine, b, endless(4));
+  EXPECT_EQ(generate(*engine, a, endless(4)).n_reused_tokens, 11);
+  EXPECT_EQ(generate(*engine, b, endless(4)).n_reused_tokens, 13);
+  // A third takes the place of the one unused for longest, which is a.
+  generate(*engine, prompt_of(9, 3), endless(4));
+  EXPECT_EQ(generate(*engine, b, endless(4)).n_reused_tokens, 13);
+  EXPECT_EQ(generate(*engine, a, endless(4)).n_reused_tokens, 0);
+}
+
+TEST(Session, ChunksAgree) {
+  const std::vector<int32_t> prompt = prompt_of(60, 4);
+  const std::vector<double> expected = test::reference_logits(tiny(), prompt);
+  std::vector<int32_t> tokens;
+  for (int32_t chunk : {1, 7, 512}) {
+    auto engine = plain_engine({.prefill_chunk = chunk});
+    const auto logits = engine->logits(prompt);
+    ASSERT_TRUE(logits.has_value()) << logits.error().message;
+    EXPECT_LE(test::nmse<float>(*logits, std::span<const double>(expected)), 4e-11) << chunk;
+    const Generation made = generate(*engine, prompt, endless(8));
+    if (tokens.empty()) tokens = made.tokens;
+    EXPECT_EQ(made.tokens, tokens) << chunk;
+  }
+}
+
+TEST(Session, LogitsLeaveAUsableCache) {
+  auto engine = plain_engine();
+  const std::vector<int32_t> prompt = prompt_of(40, 4);
+  ASSERT_TRUE(engine->logits(prompt).has_value());
+  const Generation made = generate(*engine, prompt, endless(5));
+  EXPECT_EQ(made.n_reused_tokens, 39);
+  auto fresh = plain_engine();
+  EXPECT_EQ(made.tokens, generate(*fresh, prompt, endless(5)).tokens);
+}
+
+TEST(Session, ABatchAnswersAsOneByOne) {
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<GenerateOptions> options;
+  for (uint64_t i = 0; i < 7; ++i) {
+    prompts.push_back(prompt_of(3 + 9 * i % 31, i + 1));
+    options.push_back(endless(static_cast<int32_t>(2 + 5 * i % 9)));
+    if (i % 2 == 1) {
+      options.back().sampler.temperature = 0.8f;
+      options.back().sampler.seed = i;
+    }
+  }
+  // Seven prompts on three slots: the rest wait; small chunks make prefill and decode share steps.
+  auto engine = plain_engine({.n_slots = 3, .prefill_chunk = 8});
+  const auto together = engine->generate_batch(prompts, options);
+  ASSERT_TRUE(together.has_value()) << together.error().message;
+  ASSERT_EQ(together->size(), prompts.size());
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    auto alone = plain_engine();
+    const Generation expected = generate(*alone, prompts[i], options[i]);
+    EXPECT_EQ((*together)[i].tokens, expected.tokens) << i;
+    EXPECT_EQ((*together)[i].text, expected.text) << i;
+    EXPECT_NEAR((*together)[i].mean_logprob, expected.mean_logprob, 1e-5) << i;
+  }
+}
+
+TEST(Session, AnEmptyBatchIsNothing) {
+  auto engine = plain_engine();
+  const auto made = engine->generate_batch({}, {});
+  ASSERT_TRUE(made.has_value());
+  EXPECT_TRUE(made->empty());
+}
+
+TEST(Session, StreamsTheTextItReturns) {
+  auto engine = plain_engine();
+  GenerateOptions options = endless(30);
+  std::string streamed;
+  int pieces = 0;
+  options.on_text = [&](std::string_view piece) {
+    streamed += piece;
+    ++pieces;
+    return true;
+  };
+  const Generation made = generate(*engine, prompt_of(5, 6), options);
+  EXPECT_EQ(streamed, made.text);
+  EXPECT_GT(pieces, 1);
+  EXPECT_EQ(made.tokens.size(), 30u);
+}
+
+TEST(Session, CancelEndsBetweenTokens) {
+  auto engine = plain_engine({.prefill_chunk = 4});
+  CancelFlag cancel;
+  GenerateOptions options = endless(40);
+  options.cancel = &cancel;
+  size_t n_seen = 0;
+  options.on_text = [&](std::string_view) {
+    if (++n_seen == 3) cancel.raise();
+    return true;
+  };
+  const std::vector<int32_t> prompt = prompt_of(10, 7);
+  const Generation made = generate(*engine, prompt, options);
+  EXPECT_EQ(made.finish, FinishReason::kCancelled);
+  EXPECT_LT(made.tokens.size(), 40u);
+  EXPECT_GE(made.tokens.size(), 3u);
+  // What was computed is still good.
+  GenerateOptions whole = endless(8);
+  const Generation after = generate(*engine, prompt, whole);
+  auto fresh = plain_engine();
+  EXPECT_EQ(after.tokens, generate(*fresh, prompt, whole).tokens);
+  EXPECT_EQ(after.n_reused_tokens, 9);
+  // Raised before the start: nothing at all is computed.
+  const Generation none = generate(*engine, prompt_of(10, 8), options);
+  EXPECT_EQ(none.finish, FinishReason::kCancelled);
+  EXPECT_TRUE(none.tokens.empty());
+}
+
+TEST(Session, CancelOfOneLeavesTheOthers) {
+  auto engine = plain_engine({.n_slots = 2});
+  CancelFlag cancel;
+  std::vector<std::vector<int32_t>> prompts = {prompt_of(6, 1), prompt_of(7, 2)};
+  std::vector<GenerateOptions> options = {endless(20), endless(20)};
+  options[0].cancel = &cancel;
+  options[0].on_text = [&](std::string_view) {
+    cancel.raise();
+    return true;
+  };
+  const auto made = engine->generate_batch(prompts, options);
+  ASSERT_TRUE(made.has_value());
+  EXPECT_EQ((*made)[0].finish, FinishReason::kCancelled);
+  EXPECT_EQ((*made)[1].finish, FinishReason::kLength);
+  auto alone = plain_engine();
+  EXPECT_EQ((*made)[1].tokens, generate(*alone, prompts[1], endless(20)).tokens);
+}
+
+TEST(Session, AReaderWhoHasEnoughEndsTheAnswer) {
+  auto engine = plain_engine();
+  GenerateOptions options = endless(40);
+  std::string streamed;
+  options.on_text = [&](std::string_view piece) {
+    streamed += piece;
+    return streamed.size() < 5;
+  };
+  const Generation made = generate(*engine, prompt_of(5, 6), options);
+  EXPECT_EQ(made.finish, FinishReason::kCancelled);
+  EXPECT_EQ(made.text, streamed);
+  EXPECT_LT(made.tokens.size(), 40u);
+}
+
+// The text of an answer gives its own stop strings: every substring of three characters or more,
+// which lies across token boundaries, since the vocabulary's pieces are short.
+TEST(Session, NoStopStringLeaks) {
+  auto engine = plain_engine();
+  const std::vector<int32_t> prompt = prompt_of(5, 6);
+  GenerateOptions options = endless(40);
+  // Printable tokens only, so that the text is what the pieces say.
+  for (int32_t id = 0; id < 259; ++id) {
+    options.sampler.logit_bias.emplace_back(id, -std::numeric_limits<float>::infinity());
+  }
+  const std::string whole = generate(*engine, prompt, options).text;
+  ASSERT_GE(whole.size(), 30u);
+  for (size_t begin = 4; begin + 5 < 30; begin += 3) {
+    const std::string stop = whole.substr(begin, 5);
+    options.stop = {"never in there", stop};
+    std::string streamed;
+    options.on_text = [&](std::string_view piece) {
+      streamed += piece;
+      EXPECT_EQ(streamed.find(stop), std::string::npos);
+      return true;
+    };
+    const Generation made = generate(*engine, prompt, options);
+    EXPECT_EQ(made.finish, FinishReason::kStop);
+    EXPECT_EQ(made.text, whole.substr(0, whole.find(stop)));
+    EXPECT_EQ(streamed, made.text);
+  }
+}
+
+TEST(Session, EndsAtTheEndToken) {
+  auto engine = plain_engine();
+  GenerateOptions options;
+  options.max_tokens = 20;
+  options.sampler.logit_bias = {{2, 1e6f}};
+  const Generation made = generate(*engine, prompt_of(5, 6), options);
+  EXPECT_EQ(made.finish, FinishReason::kStop);
+  EXPECT_TRUE(made.tokens.empty());
+  EXPECT_EQ(made.text, "");
+}
+
+TEST(Session, ReportsLogProbabilities) {
+  auto engine = plain_engine();
+  GenerateOptions options = endless(6);
+  options.n_logprobs = 3;
+  const std::vector<int32_t> prompt = prompt_of(9, 6);
+  const Generation made = generate(*engine, prompt, options);
+  ASSERT_EQ(made.logprobs.size(), 6u);
+  std::vector<int32_t> sequence = prompt;
+  double sum = 0;
+  for (const TokenLogprob& one : made.logprobs) {
+    const std::vector<double> all = test::reference_logits(tiny(), sequence);
+    const size_t n_vocab = all.size() / sequence.size();
+    const std::vector<float> last(all.end() - static_cast<ptrdiff_t>(n_vocab), all.end());
+    EXPECT_NEAR(one.logprob, log_probability(last, one.token), 1e-4);
+    ASSERT_EQ(one.top.size(), 3u);
+    EXPECT_GE(one.top[0].second, one.top[1].second);
+    EXPECT_GE(one.top[0].second, one.logprob);
+    sum += static_cast<double>(one.logprob);
+    sequence.push_back(one.token);
+  }
+  EXPECT_NEAR(made.mean_logprob, sum / 6, 1e-6);
+}
+
+TEST(Session, KeepsToTheContext) {
+  auto engine = plain_engine({.n_context = 16});
+  EXPECT_EQ(engine->n_context(), 16);
+  const auto full = engine->generate(prompt_of(16, 1), endless(5));
+  ASSERT_FALSE(full.has_value());
+  EXPECT_EQ(full.error().code, ErrorCode::kContextFull);
+  EXPECT_EQ(full.error().message,
+            "a prompt of 16 tokens and one of the answer exceed the context of 16");
+  // Fifteen leave room for one in the cache, and one that follows from it.
+  const Generation short_answer = generate(*engine, prompt_of(15, 1), endless(50));
+  EXPECT_EQ(short_answer.finish, FinishReason::kLength);
+  EXPECT_EQ(short_answer.tokens.size(), 2u);
+  const Generation longer = generate(*engine, prompt_of(6, 1), endless(50));
+  EXPECT_EQ(longer.tokens.size(), 11u);
+  EXPECT_EQ(longer.tokens, reference_greedy(tiny(), prompt_of(6, 1), 11));
+  EXPECT_EQ(engine->logits(prompt_of(17, 1)).error().code, ErrorCode::kContextFull);
+  EXPECT_TRUE(engine->logits(prompt_of(16, 1)).has_value());
+}
+
+TEST(Session, RefusesBadRequests) {
+  auto engine = plain_engine();
+  const std::vector<int32_t> prompt = prompt_of(4, 1);
+  const auto code_of = [&](std::span<const int32_t> tokens, const GenerateOptions& options) {
+    const auto made = engine->generate(tokens, options);
+    EXPECT_FALSE(made.has_value());
+    return made ? ErrorCode::kIo : made.error().code;
+  };
+  EXPECT_EQ(code_of({}, {}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of(std::vector<int32_t>{-1}, {}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of(std::vector<int32_t>{1 << 20}, {}), ErrorCode::kInvalidArgument);
+  GenerateOptions options;
+  options.max_tokens = -1;
+  EXPECT_EQ(code_of(prompt, options), ErrorCode::kInvalidArgument);
+  options = {};
+  options.stop = {""};
+  EXPECT_EQ(code_of(prompt, options), ErrorCode::kInvalidArgument);
+  options = {};
+  options.n_logprobs = 1 << 20;
+  EXPECT_EQ(code_of(prompt, options), ErrorCode::kInvalidArgument);
+  options = {};
+  options.sampler.top_p = 7;
+  EXPECT_EQ(code_of(prompt, options), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(engine->logits({}).error().code, ErrorCode::kInvalidArgument);
+  options = {};
+  options.max_tokens = 0;
+  const Generation none = generate(*engine, prompt, options);
+  EXPECT_TRUE(none.tokens.empty());
+  EXPECT_EQ(none.finish, FinishReason::kLength);
+}
+
+TEST(Session, RefusesBadOptions) {
+  for (const EngineOptions& options :
+       {EngineOptions{.n_context = -1}, EngineOptions{.n_context = 1 << 30},
+        EngineOptions{.n_slots = 0}, EngineOptions{.n_slots = 1 << 20},
+        EngineOptions{.prefill_chunk = 0}}) {
+    const auto engine = Engine::load_on(test::make_plain_backend(), tiny(), options);
+    ASSERT_FALSE(engine.has_value());
+    EXPECT_EQ(engine.error().code, ErrorCode::kInvalidArgument);
+  }
+  const auto engine = Engine::load(tiny(), {.backend = "abacus"});
+  ASSERT_FALSE(engine.has_value());
+  EXPECT_EQ(engine.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(engine.error().message, HasSubstr("auto, cpu"));
+}
+
+TEST(Session, RefusesWhatDoesNotFit) {
+  const auto engine =
+      Engine::load_on(test::make_plain_backend(), tiny(), {.memory_limit_bytes = 1 << 16});
+  ASSERT_FALSE(engine.has_value());
+  EXPECT_EQ(engine.error().code, ErrorCode::kOutOfMemory);
+  EXPECT_THAT(engine.error().message, HasSubstr("weights"));
+  EXPECT_THAT(engine.error().message, HasSubstr("keys and values"));
+  EXPECT_THAT(engine.error().message, HasSubstr("activations"));
+  // A cache of tebibytes is refused before it is taken.
+  const auto huge =
+      Engine::load_on(test::make_plain_backend(), tiny(), {.n_context = 1 << 24, .n_slots = 256});
+  ASSERT_FALSE(huge.has_value());
+  EXPECT_EQ(huge.error().code, ErrorCode::kOutOfMemory);
+}
+
+TEST(Memory, AddsUpWhatIsTaken) {
+  const Checkpoint checkpoint = tiny();
+  const auto config = read_model_config(checkpoint);
+  ASSERT_TRUE(config.has_value());
+  const auto backend = test::make_plain_backend();
+  const KvShape shape = config->kv_shape(1, 64, KvFormat::kF32);
+  const MemoryPlan plan = plan_memory(checkpoint, *config, shape, 16, *backend);
+  uint64_t weights = 0;
+  for (const auto& [name, view] : checkpoint.tensors) weights += view.size_bytes;
+  EXPECT_EQ(plan.weights_bytes, weights);
+  EXPECT_EQ(plan.cache_bytes,
+            2u * 2 * 20 * 64 * 8);  // two layers, k and v of 2 heads of 10, doubles
+  EXPECT_GT(plan.activations_bytes, 16u * 60 * 4);
+  EXPECT_TRUE(check_memory(plan, plan.total(), "x").has_value());
+  EXPECT_FALSE(check_memory(plan, plan.total() - 1, "x").has_value());
+  const uint64_t available = available_memory_bytes();
+  EXPECT_GT(available, 1u << 20);
+}
+
+TEST(Session, WritesBosOnce) {
+  auto engine = plain_engine();
+  const std::vector<int32_t> raw = engine->tokens_of_text("the hen");
+  ASSERT_FALSE(raw.empty());
+  EXPECT_EQ(raw.front(), 1);
+  EXPECT_EQ(std::count(raw.begin(), raw.end(), 1), 1);
+  EXPECT_EQ(engine->tokens_of_text(""), std::vector<int32_t>{1});
+  // Words that look like a special token are words.
+  const std::vector<int32_t> words = engine->tokens_of_text("<s></s>");
+  EXPECT_EQ(std::count(words.begin(), words.end(), 1), 1);
+  EXPECT_EQ(std::count(words.begin(), words.end(), 2), 0);
+  EXPECT_EQ(engine->chat_template(), nullptr);
+  const auto chat = engine->tokens_of_chat({{"system", "the"}, {"user", "hen"}});
+  ASSERT_TRUE(chat.has_value());
+  EXPECT_EQ(*chat, engine->tokens_of_text("the\nhen"));
+}
+
+TEST(Session, AppliesTheTemplate) {
+  Checkpoint checkpoint = tiny();
+  checkpoint.set_string(
+      "tokenizer.chat_template",
+      "{{ bos_token }}{% for m in messages %}{{ m['role'] }} {{ m['content'] }}</s>{% endfor %}"
+      "{% if add_generation_prompt %}in{% endif %}");
+  auto engine = Engine::load_on(test::make_plain_backend(), std::move(checkpoint), {});
+  ASSERT_TRUE(engine.has_value()) << engine.error().message;
+  EXPECT_NE((*engine)->chat_template(), nullptr);
+  // The template's own bos is the only one, its </s> is special, the user's is not.
+  const auto tokens = (*engine)->tokens_of_chat({{"user", "a</s>b<s>"}});
+  ASSERT_TRUE(tokens.has_value()) << tokens.error().message;
+  EXPECT_EQ(tokens->front(), 1);
+  EXPECT_EQ(std::count(tokens->begin(), tokens->end(), 1), 1);
+  EXPECT_EQ(std::count(tokens->begin(), tokens->end(), 2), 1);
+}
+
+TEST(Session, ATemplateBeyondUsHindersOnlyChats) {
+  Checkpoint checkpoint = tiny();
+  checkpoint.set_string("tokenizer.chat_template", "{% import 'os' as os %}");
+  auto engine = Engine::load_on(test::make_plain_backend(), std::move(checkpoint), {});
+  ASSERT_TRUE(engine.has_value()) << engine.error().message;
+  EXPECT_EQ((*engine)->chat_template(), nullptr);
+  const auto chat = (*engine)->tokens_of_chat({{"user", "hen"}});
+  ASSERT_FALSE(chat.has_value());
+  EXPECT_THAT(chat.error().message, HasSubstr("chat template"));
+  EXPECT_FALSE((*engine)->tokens_of_text("hen").empty());
+}
+
+// A backend that fails in the middle: an error, and afterwards nothing of the cache is trusted.
+TEST(Session, ForgetsTheCacheAfterAFailedStep) {
+  auto [backend, fail_next] = test::make_failing_backend();
+  auto engine = Engine::load_on(std::move(backend), tiny(), {});
+  ASSERT_TRUE(engine.has_value()) << engine.error().message;
+  const std::vector<int32_t> prompt = prompt_of(8, 1);
+  const Generation before = generate(**engine, prompt, endless(5));
+  *fail_next = true;
+  const auto failed = (*engine)->generate(prompt, endless(5));
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().code, ErrorCode::kIo);
+  const Generation after = generate(**engine, prompt, endless(5));
+  EXPECT_EQ(after.n_reused_tokens, 0);
+  EXPECT_EQ(after.tokens, before.tokens);
+}
+
+// The CPU backend: sampled and greedy answers are the same tokens for any number of threads.
+TEST(CpuSession, DoesNotDependOnThreads) {
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kQ8_0}) {
+    std::vector<int32_t> greedy;
+    std::vector<int32_t> sampled;
+    for (int n_threads : {1, 2, 3, 4}) {
+      auto engine =
+          Engine::load(test::random_model({.seed = 5, .format = format, .tokenizer = true}),
+                       {.backend = "cpu", .n_threads = n_threads});
+      ASSERT_TRUE(engine.has_value()) << engine.error().message;
+      EXPECT_EQ((*engine)->backend_name(), "cpu");
+      GenerateOptions options = endless(24);
+      const Generation a = generate(**engine, prompt_of(17, 3), options);
+      options.sampler.temperature = 0.9f;
+      options.sampler.top_p = 0.95f;
+      options.sampler.seed = 77;
+      const Generation b = generate(**engine, prompt_of(17, 4), options);
+      if (greedy.empty()) greedy = a.tokens;
+      if (sampled.empty()) sampled = b.tokens;
+      EXPECT_EQ(a.tokens, greedy) << n_threads;
+      EXPECT_EQ(b.tokens, sampled) << n_threads;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ac
