@@ -11,6 +11,7 @@
 // no sums across lanes.
 #pragma once
 
+#include "cpu/kernels/elementwise_inl.h"
 #include "cpu/kernels/small_kernels.h"
 #include "cpu/simd/simd.h"
 
