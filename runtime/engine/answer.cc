@@ -8,11 +8,20 @@ namespace ac {
 std::string StopFilter::push(std::string_view text) {
   if (stopped_) return {};
   held_ += text;
-  size_t found = std::string::npos;
-  for (const std::string& stop : stops_) found = std::min(found, held_.find(stop));
-  if (found != std::string::npos) {
+  // The one that is complete first, and of those the longest, whatever pieces the text comes in.
+  size_t begin = std::string::npos;
+  size_t end = std::string::npos;
+  for (const std::string& stop : stops_) {
+    const size_t at = held_.find(stop);
+    if (at == std::string::npos) continue;
+    if (at + stop.size() < end || (at + stop.size() == end && at < begin)) {
+      begin = at;
+      end = at + stop.size();
+    }
+  }
+  if (begin != std::string::npos) {
     stopped_ = true;
-    held_.resize(found);
+    held_.resize(begin);
     return std::exchange(held_, {});
   }
   // The longest end of the text with which a stop string begins stays here.
@@ -36,7 +45,8 @@ Answer::Answer(const Tokenizer& tokenizer, std::span<const int32_t> prompt,
     : options_(options),
       tokenizer_(tokenizer),
       sampler_(options.sampler),
-      detokenizer_(tokenizer),
+      detokenizer_(tokenizer,
+                   {.opens_text = prompt.empty() || tokenizer.token_bytes(prompt.back()).empty()}),
       filter_(options.stop),
       sequence_(prompt.begin(), prompt.end()),
       n_prompt_(prompt.size()),

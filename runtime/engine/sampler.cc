@@ -188,8 +188,9 @@ int32_t Sampler::draw(std::span<const float> logits, float top) {
 
 float log_probability(std::span<const float> logits, int32_t token) {
   if (token < 0 || static_cast<size_t>(token) >= logits.size()) return kNever;
-  const double sum = log_sum_exp(logits, largest(logits));
-  return static_cast<float>(static_cast<double>(logits[static_cast<size_t>(token)]) - sum);
+  const float logit = logits[static_cast<size_t>(token)];
+  if (logit == kNever) return kNever;
+  return static_cast<float>(static_cast<double>(logit) - log_sum_exp(logits, largest(logits)));
 }
 
 std::vector<std::pair<int32_t, float>> top_log_probabilities(std::span<const float> logits,
