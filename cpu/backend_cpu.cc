@@ -59,6 +59,7 @@ class CpuBackend final : public Backend {
   std::string_view name() const override { return "cpu"; }
 
   Result<WeightId> load_matrix(const TensorView& view) override;
+  uint64_t matrix_copy_bytes(const TensorView& view) const override;
   Result<WeightId> load_vector(const TensorView& view) override;
   Result<RopeId> load_rope(const RopeTable& table) override;
   Status create_kv(const KvShape& shape) override;
@@ -212,6 +213,15 @@ Result<WeightId> CpuBackend::load_matrix(const TensorView& view) {
   }
   weights_.push_back(std::move(weight));
   return static_cast<WeightId>(weights_.size() - 1);
+}
+
+uint64_t CpuBackend::matrix_copy_bytes(const TensorView& view) const {
+  const WeightFormat packed = packed_format(view.format);
+  const bool unaligned = weight_format_info(view.format).group_rows > 1 &&
+                         reinterpret_cast<uintptr_t>(view.data) % 64 != 0;
+  if (packed == view.format && !unaligned) return 0;
+  const auto bytes = tensor_bytes(packed, view.axes());
+  return bytes ? *bytes : view.size_bytes;
 }
 
 Result<WeightId> CpuBackend::load_vector(const TensorView& view) {

@@ -59,7 +59,10 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config,
   MemoryPlan plan;
   for (const auto& [name, view] : checkpoint.tensors) {
     const uint64_t copy = view.n_axes == 2 ? backend.matrix_copy_bytes(view) : 0;
-    plan.weights_bytes = saturating_sum(plan.weights_bytes, copy > 0 ? copy : view.size_bytes);
+    // A copied tensor of a mapped file is given back; one in memory stays.
+    const bool source_stays = copy == 0 || !checkpoint.drop_pages;
+    plan.weights_bytes = saturating_sum(plan.weights_bytes, copy);
+    if (source_stays) plan.weights_bytes = saturating_sum(plan.weights_bytes, view.size_bytes);
   }
   plan.cache_bytes = backend.kv_bytes(kv_shape);
   const auto rows = static_cast<uint64_t>(std::max(tokens_per_step, kv_shape.n_slots));

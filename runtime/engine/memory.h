@@ -11,7 +11,7 @@
 namespace ac {
 
 struct MemoryPlan {
-  uint64_t weights_bytes = 0;  // the mapped tensors, or the backend's copies where it makes them
+  uint64_t weights_bytes = 0;  // the mapped tensors, or the backend's copies in their place
   uint64_t cache_bytes = 0;    // keys and values
   uint64_t activations_bytes = 0;  // of the largest step
   uint64_t total() const;          // UINT64_MAX where it does not fit
