@@ -32,6 +32,7 @@ struct MatmulArgs {
   size_t y_stride = 0;                // floats from one token to the next
   const float* bias = nullptr;        // [n_out] or null
   void* scratch = nullptr;            // 64-byte aligned, of this worker alone
+  size_t panel_rows = 0;              // rows for which scratch has room in their converted form
 };
 
 // Tokens [token_begin, token_end) of x, rewritten for the kernels.

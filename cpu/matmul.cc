@@ -1,5 +1,7 @@
 #include "cpu/matmul.h"
 
+#include <algorithm>
+
 #include "runtime/core/check.h"
 
 namespace ac::cpu {
@@ -23,16 +25,20 @@ constexpr size_t kMinTokensTiles = 6;
 
 size_t padded_columns(size_t n_in) { return (n_in + 63) / 64 * 64; }
 
-// See kernels/amx_inl.h: 64 rows of bf16, and 16 of f32 where a format is decoded.
+// See kernels/amx_inl.h: a panel of bf16 that takes half of an L2 cache of 2 MiB, and 16 rows of
+// f32 where a format is decoded. 4096 more for the alignment that tiles need.
 MatmulPlan plan_amx(const MatmulKernels& kernels, const Matrix& matrix, size_t n_tokens) {
+  constexpr size_t kPanelBytes = size_t{1} << 20;
   const size_t columns = padded_columns(matrix.n_in);
+  const size_t panel_rows = std::max<size_t>(1, kPanelBytes / (32 * columns * 2)) * 32;
   MatmulPlan plan = {.kernel = kernels.amx_decoded,
                      .prepare = kernels.prepare_bf16_tiles,
                      .activation_layout = ActivationLayout::kBf16Tiles,
                      .n_tokens = n_tokens,
-                     .activation_bytes = (n_tokens + 15) / 16 * 16 * columns * 2,
-                     .scratch_bytes = 64 * columns * 2,
-                     .row_step = 64};
+                     .activation_bytes = (n_tokens + 31) / 32 * 32 * columns * 2 + 4096,
+                     .scratch_bytes = panel_rows * columns * 2 + 4096 + 2048,
+                     .panel_rows = panel_rows,
+                     .row_step = 32};
   if (matrix.format == WeightFormat::kQ8_0_R16) {
     plan.kernel = kernels.amx_q8_0_r16;
   } else if (matrix.format == WeightFormat::kQ4_0_R16) {
@@ -125,7 +131,8 @@ void run_matmul(const MatmulPlan& plan, const Matrix& matrix, const void* activa
                .y = y,
                .y_stride = y_stride,
                .bias = bias,
-               .scratch = scratch});
+               .scratch = scratch,
+               .panel_rows = plan.panel_rows});
 }
 
 }  // namespace ac::cpu

@@ -44,6 +44,7 @@ struct MatmulPlan {
   size_t n_tokens = 0;
   size_t activation_bytes = 0;  // shared by the workers, 64-byte aligned
   size_t scratch_bytes = 0;     // for each worker, 64-byte aligned
+  size_t panel_rows = 0;        // of the weights, converted at once into scratch
   size_t row_step = 16;         // ranges of rows should be multiples of this (and must be of 16)
   size_t token_step = 1;        // ranges of tokens to prepare must be multiples of this
 };
