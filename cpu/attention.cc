@@ -13,6 +13,7 @@ constexpr int32_t kKeysPerChunkFew = 256;
 // Prefill: a chunk's partial results cost memory traffic, and there are many tiles anyway.
 constexpr int32_t kKeysPerChunkMany = 2048;
 constexpr int32_t kFewTokens = 4;
+constexpr int32_t kMergesPerChunk = 16;
 
 }  // namespace
 
@@ -59,8 +60,76 @@ AttendPlan plan_attention(const Batch& batch, int32_t n_kv_heads, int32_t n_grou
   const auto rows = static_cast<size_t>(largest_rows);
   const auto d = static_cast<size_t>(d_head);
   const size_t d_padded = (d + kKvTile - 1) / kKvTile * kKvTile;
+  plan.partial_floats = d_padded + 2;
   plan.scratch_floats = rows * (d_padded + kKeyTile + d + 2) + kKeyTile * (d + d_padded);
   return plan;
+}
+
+void AttentionWork::attend(int32_t begin, int32_t end, int32_t worker) const noexcept {
+  const AttendTile* tile = tiles;
+  for (int32_t item = begin; item < end; ++item) {
+    while (item >= tile->first_item + tile->n_chunks * n_kv_heads) ++tile;
+    const int32_t kv_head = (item - tile->first_item) / tile->n_chunks;
+    const int32_t chunk = (item - tile->first_item) % tile->n_chunks;
+    const size_t offset = static_cast<size_t>(tile->token_begin) * n_cols +
+                          static_cast<size_t>(kv_head) * group_cols();
+    AttendArgs args;
+    args.kv = cache->head(options.layer, tile->slot, kv_head);
+    args.q = q + offset;
+    args.q_stride = n_cols;
+    args.n_tokens = static_cast<size_t>(tile->n_tokens);
+    args.n_group = static_cast<size_t>(n_group);
+    args.first_position = tile->first_position;
+    args.window = options.window;
+    args.scale = options.scale;
+    args.softcap = options.softcap;
+    args.key_begin = tile->key_begin + chunk * tile->keys_per_chunk;
+    args.key_end =
+        std::min(tile->first_position + tile->n_tokens, args.key_begin + tile->keys_per_chunk);
+    if (tile->n_chunks == 1) {
+      args.out = out + offset;
+      args.out_stride = n_cols;
+    } else {
+      const int32_t row =
+          tile->first_partial + (kv_head * tile->n_chunks + chunk) * tile->n_tokens * n_group;
+      args.partial = partials + static_cast<size_t>(row) * partial_floats;
+    }
+    args.scratch = reinterpret_cast<float*>(scratch->of(worker));
+    kernels->attend(args);
+  }
+}
+
+int32_t AttentionWork::n_merge_chunks() const {
+  return (n_merges + kMergesPerChunk - 1) / kMergesPerChunk;
+}
+
+// Merges are numbered through (tile, kv head, token); a merge is n_group rows.
+void AttentionWork::merge(int32_t chunk_begin, int32_t chunk_end) const noexcept {
+  int32_t index = chunk_begin * kMergesPerChunk;
+  const int32_t last = std::min(n_merges, chunk_end * kMergesPerChunk);
+  int32_t first_of_tile = 0;
+  for (const AttendTile* tile = tiles; index < last; ++tile) {
+    if (tile->n_chunks == 1) continue;
+    const int32_t rows_of_chunk = tile->n_tokens * n_group;
+    const int32_t end_of_tile = first_of_tile + n_kv_heads * tile->n_tokens;
+    for (; index < std::min(last, end_of_tile); ++index) {
+      const int32_t kv_head = (index - first_of_tile) / tile->n_tokens;
+      const int32_t token = (index - first_of_tile) % tile->n_tokens;
+      for (int32_t g = 0; g < n_group; ++g) {
+        const int32_t row =
+            tile->first_partial + kv_head * tile->n_chunks * rows_of_chunk + token * n_group + g;
+        kernels->merge({.partial = partials + static_cast<size_t>(row) * partial_floats,
+                        .chunk_stride = static_cast<size_t>(rows_of_chunk) * partial_floats,
+                        .n_chunks = static_cast<size_t>(tile->n_chunks),
+                        .d_head = d_head,
+                        .d_padded = partial_floats - 2,
+                        .out = out + static_cast<size_t>(tile->token_begin + token) * n_cols +
+                               static_cast<size_t>(kv_head) * group_cols() +
+                               static_cast<size_t>(g) * d_head});
+      }
+    }
+    first_of_tile = end_of_tile;
+  }
 }
 
 }  // namespace ac::cpu

@@ -7,13 +7,12 @@
 
 #include "cpu/attention.h"
 #include "cpu/embedding.h"
-#include "cpu/formats/codecs.h"
-#include "cpu/formats/packed.h"
 #include "cpu/isa.h"
 #include "cpu/kv_cache.h"
 #include "cpu/matmul.h"
 #include "cpu/program.h"
 #include "cpu/threads.h"
+#include "cpu/weights.h"
 
 namespace ac::cpu {
 namespace {
@@ -24,24 +23,10 @@ constexpr size_t kFloatsPerChunk = 8192;
 // Bytes of weights in one chunk of a product for one token: a microsecond or two of reading.
 constexpr size_t kWeightBytesPerChunk = 32u << 10;
 constexpr int32_t kTokensPerRopeChunk = 16;
-constexpr int32_t kMergesPerChunk = 16;
 
 int32_t count_chunks(size_t n, size_t per_chunk) {
   return static_cast<int32_t>((n + per_chunk - 1) / per_chunk);
 }
-
-// Memory of each worker alone. Sized while recording; the base is known when the step runs.
-struct Scratch {
-  std::byte* base = nullptr;
-  size_t stride_bytes = 0;
-  std::byte* of(int32_t worker) const { return base + static_cast<size_t>(worker) * stride_bytes; }
-};
-
-struct Weight {
-  Matrix matrix;              // a matrix
-  std::vector<float> vector;  // or a vector
-  Buffer packed;              // owns matrix.data where it was copied
-};
 
 struct Rope {
   std::vector<float> inverse_frequencies;
@@ -58,9 +43,15 @@ class CpuBackend final : public Backend {
 
   std::string_view name() const override { return "cpu"; }
 
-  Result<WeightId> load_matrix(const TensorView& view) override;
-  uint64_t matrix_copy_bytes(const TensorView& view) const override;
-  Result<WeightId> load_vector(const TensorView& view) override;
+  Result<WeightId> load_matrix(const TensorView& view) override {
+    return weights_.load_matrix(view, *isa_.matmul, team_, options_.drop_pages);
+  }
+  uint64_t matrix_copy_bytes(const TensorView& view) const override {
+    return WeightStore::copy_bytes(view);
+  }
+  Result<WeightId> load_vector(const TensorView& view) override {
+    return weights_.load_vector(view);
+  }
   Result<RopeId> load_rope(const RopeTable& table) override;
   Status create_kv(const KvShape& shape) override;
   uint64_t kv_bytes(const KvShape& shape) const override { return KvCache::bytes(shape); }
@@ -108,13 +99,19 @@ class CpuBackend final : public Backend {
     size_t n_prepared = 0;
   };
 
-  const Weight& weight(WeightId id) const { return weights_[static_cast<size_t>(id)]; }
   const Slot& slot(Value value) const {
     AC_CHECK(value.id >= 0 && static_cast<size_t>(value.id) < values_.size());
     return values_[static_cast<size_t>(value.id)];
   }
   Value make(size_t n_rows, size_t n_cols);
   std::byte* allocate(size_t size_bytes);
+  // Outlives all scopes; nullptr after a failure.
+  template <class T>
+  T* allocate_for_step(size_t n) {
+    std::byte* memory = status_.has_value() ? program_.allocate(n * sizeof(T)) : nullptr;
+    if (memory == nullptr && status_.has_value()) out_of_memory(n * sizeof(T));
+    return reinterpret_cast<T*>(memory);
+  }
   void need_scratch(size_t size_bytes) { scratch_bytes_ = std::max(scratch_bytes_, size_bytes); }
   void out_of_memory(size_t size_bytes);
   // Records a work; after a failure there is nothing to record into.
@@ -131,13 +128,12 @@ class CpuBackend final : public Backend {
   void changed(Value value);
   const std::byte* prepare(Value x, const MatmulPlan& plan);
   const float* cos_sin_of_step(RopeId id);
-  Status pack(const TensorView& view, Weight* weight);
 
   CpuBackendOptions options_;
   const Isa& isa_;
   ThreadTeam team_;
-  std::deque<Weight> weights_;  // addresses stay
-  std::deque<Rope> ropes_;
+  WeightStore weights_;
+  std::deque<Rope> ropes_;  // addresses stay
   KvCache kv_;
 
   Batch batch_;
@@ -155,87 +151,6 @@ class CpuBackend final : public Backend {
 
 // --- loading
 // ---------------------------------------------------------------------------------------
-
-Status check_view(const TensorView& view) {
-  AC_TRY(const uint64_t expected, tensor_bytes(view.format, view.axes()));
-  if (view.data == nullptr || view.size_bytes != expected) {
-    return fail(ErrorCode::kCorruptFile, "a tensor of {} bytes, expected {}", view.size_bytes,
-                expected);
-  }
-  return {};
-}
-
-Status CpuBackend::pack(const TensorView& view, Weight* weight) {
-  Matrix& matrix = weight->matrix;
-  const WeightFormat format = packed_format(view.format);
-  const int64_t shape[2] = {view.n_rows(), view.n_cols()};
-  AC_TRY(const uint64_t size_bytes, tensor_bytes(format, shape));
-  AC_TRY(weight->packed, Buffer::allocate(size_bytes));
-  const auto n_groups = static_cast<size_t>(packed_groups(view.n_rows()));
-  const size_t groups_per_chunk =
-      std::max<size_t>(1, (256u << 10) / std::max<size_t>(1, size_bytes / n_groups));
-  team_.for_each_chunk(count_chunks(n_groups, groups_per_chunk), [&](int32_t chunk, int32_t) {
-    const size_t begin = static_cast<size_t>(chunk) * groups_per_chunk;
-    pack_groups(*isa_.matmul, view.format,
-                {.from = view.data,
-                 .to = weight->packed.data(),
-                 .n_out = matrix.n_out,
-                 .n_in = matrix.n_in,
-                 .group_begin = begin,
-                 .group_end = std::min(n_groups, begin + groups_per_chunk)});
-  });
-  matrix.format = format;
-  matrix.data = weight->packed.data();
-  if (options_.drop_pages) options_.drop_pages({view.data, view.size_bytes});
-  return {};
-}
-
-Result<WeightId> CpuBackend::load_matrix(const TensorView& view) {
-  AC_TRY_STATUS(check_view(view));
-  Weight weight;
-  Matrix& matrix = weight.matrix;
-  matrix.format = view.format;
-  matrix.n_out = static_cast<size_t>(view.n_rows());
-  matrix.n_in = static_cast<size_t>(view.n_cols());
-  matrix.data = view.data;
-  const WeightFormatInfo& info = weight_format_info(view.format);
-  if (packed_format(view.format) != view.format) {
-    AC_TRY_STATUS(pack(view, &weight));
-  } else if (info.group_rows == 1) {
-    matrix.row_bytes = row_bytes(view.format, matrix.n_in);
-    matrix.decode_row = codec(view.format).decode_row;
-  } else if (reinterpret_cast<uintptr_t>(view.data) % 64 != 0) {
-    // Packed, but not where the kernels can read it.
-    AC_TRY(weight.packed, Buffer::allocate(view.size_bytes));
-    std::memcpy(weight.packed.data(), view.data, view.size_bytes);
-    matrix.data = weight.packed.data();
-    if (options_.drop_pages) options_.drop_pages({view.data, view.size_bytes});
-  }
-  weights_.push_back(std::move(weight));
-  return static_cast<WeightId>(weights_.size() - 1);
-}
-
-uint64_t CpuBackend::matrix_copy_bytes(const TensorView& view) const {
-  const WeightFormat packed = packed_format(view.format);
-  const bool unaligned = weight_format_info(view.format).group_rows > 1 &&
-                         reinterpret_cast<uintptr_t>(view.data) % 64 != 0;
-  if (packed == view.format && !unaligned) return 0;
-  const auto bytes = tensor_bytes(packed, view.axes());
-  return bytes ? *bytes : view.size_bytes;
-}
-
-Result<WeightId> CpuBackend::load_vector(const TensorView& view) {
-  AC_TRY_STATUS(check_view(view));
-  if (codec(view.format).decode_row == nullptr) {
-    return fail(ErrorCode::kUnsupported, "a vector in {}, expected f32, f16 or bf16",
-                weight_format_info(view.format).name);
-  }
-  Weight weight;
-  weight.vector.resize(static_cast<size_t>(view.n_rows() * view.n_cols()));
-  codec(view.format).decode_row(view.data, weight.vector.data(), weight.vector.size());
-  weights_.push_back(std::move(weight));
-  return static_cast<WeightId>(weights_.size() - 1);
-}
 
 Result<RopeId> CpuBackend::load_rope(const RopeTable& table) {
   if (table.inverse_frequencies.empty()) {
@@ -331,7 +246,7 @@ void CpuBackend::record_elementwise(const Slot& x, std::initializer_list<MemoryR
 }
 
 Value CpuBackend::embed(WeightId table) {
-  const Matrix& matrix = weight(table).matrix;
+  const Matrix& matrix = weights_.matrix(table);
   const Value y = make(batch_.size(), matrix.n_in);
   const Slot out = slot(y);
   const SmallKernels* kernels = isa_.small;
@@ -355,11 +270,7 @@ Value CpuBackend::rms_norm(Value x, WeightId weight_id, float epsilon, int32_t g
   const Slot in = slot(x);
   const size_t width = group > 0 ? static_cast<size_t>(group) : in.n_cols;
   AC_CHECK(in.n_cols % width == 0);
-  const float* scale = nullptr;
-  if (weight_id != WeightId::kNone) {
-    AC_CHECK(weight(weight_id).vector.size() == width);
-    scale = weight(weight_id).vector.data();
-  }
+  const float* scale = weights_.vector_or_null(weight_id, width);
   const Value y = make(in.n_rows, in.n_cols);
   const Slot out = slot(y);
   const size_t n_groups = in.size() / width;
@@ -396,13 +307,9 @@ const std::byte* CpuBackend::prepare(Value x, const MatmulPlan& plan) {
 
 Value CpuBackend::matmul(Value x, WeightId w, WeightId bias_id) {
   const Slot in = slot(x);
-  const Matrix& matrix = weight(w).matrix;
+  const Matrix& matrix = weights_.matrix(w);
   AC_CHECK(matrix.n_in == in.n_cols);
-  const float* bias = nullptr;
-  if (bias_id != WeightId::kNone) {
-    AC_CHECK(weight(bias_id).vector.size() == matrix.n_out);
-    bias = weight(bias_id).vector.data();
-  }
+  const float* bias = weights_.vector_or_null(bias_id, matrix.n_out);
   const Value y = make(in.n_rows, matrix.n_out);
   if (in.n_rows == 0) return y;
   const Slot out = slot(y);
@@ -520,101 +427,40 @@ Value CpuBackend::attend(Value q, const AttendOptions& options) {
   AC_CHECK(in.n_rows == batch_.size() &&
            in.n_cols == static_cast<size_t>(options.n_heads) * static_cast<size_t>(dims.d_head));
   AC_CHECK(dims.n_kv_heads > 0 && options.n_heads % dims.n_kv_heads == 0);
-  const int32_t n_kv_heads = dims.n_kv_heads;
-  const int32_t n_group = options.n_heads / n_kv_heads;
-  const auto group_cols = static_cast<size_t>(n_group * dims.d_head);
+  const int32_t n_group = options.n_heads / dims.n_kv_heads;
   const Value y = make(in.n_rows, in.n_cols);
   const Slot out = slot(y);
-  const AttendPlan plan = plan_attention(batch_, n_kv_heads, n_group, dims.d_head, options.window);
+  const AttendPlan plan =
+      plan_attention(batch_, dims.n_kv_heads, n_group, dims.d_head, options.window);
   need_scratch(plan.scratch_floats * sizeof(float));
 
-  const size_t n_tiles = plan.tiles.size();
-  auto* tiles = reinterpret_cast<AttendTile*>(
-      status_.has_value() ? program_.allocate(n_tiles * sizeof(AttendTile)) : nullptr);
-  const KvHead shape = kv_.head(options.layer, 0, 0);
-  const size_t partial_floats = shape.d_padded + 2;
   const size_t partial_bytes =
-      static_cast<size_t>(plan.n_partials) * partial_floats * sizeof(float);
+      static_cast<size_t>(plan.n_partials) * plan.partial_floats * sizeof(float);
   auto* partials = reinterpret_cast<float*>(allocate(partial_bytes));
-  if (tiles == nullptr) return y;
+  auto* tiles = allocate_for_step<AttendTile>(plan.tiles.size());
+  if (!status_.has_value()) return y;
   std::copy(plan.tiles.begin(), plan.tiles.end(), tiles);
-
-  const auto memory = kv_.layer_memory(options.layer);
-  const SmallKernels* kernels = isa_.small;
-  const KvCache* cache = &kv_;
-  const Scratch* scratch = &scratch_;
-  record({in.range(), memory_range(memory.data(), memory.size())},
-         {out.range(), memory_range(partials, partial_bytes)}, plan.n_items,
-         [=](int32_t begin, int32_t end, int32_t worker) {
-           const AttendTile* tile = tiles;
-           for (int32_t item = begin; item < end; ++item) {
-             while (item >= tile->first_item + tile->n_chunks * n_kv_heads) ++tile;
-             const int32_t kv_head = (item - tile->first_item) / tile->n_chunks;
-             const int32_t chunk = (item - tile->first_item) % tile->n_chunks;
-             const size_t column = static_cast<size_t>(kv_head) * group_cols;
-             const size_t offset = static_cast<size_t>(tile->token_begin) * in.n_cols + column;
-             const int32_t key_begin = tile->key_begin + chunk * tile->keys_per_chunk;
-             AttendArgs args;
-             args.kv = cache->head(options.layer, tile->slot, kv_head);
-             args.q = in.data + offset;
-             args.q_stride = in.n_cols;
-             args.n_tokens = static_cast<size_t>(tile->n_tokens);
-             args.n_group = static_cast<size_t>(n_group);
-             args.first_position = tile->first_position;
-             args.window = options.window;
-             args.scale = options.scale;
-             args.softcap = options.softcap;
-             args.key_begin = key_begin;
-             args.key_end =
-                 std::min(tile->first_position + tile->n_tokens, key_begin + tile->keys_per_chunk);
-             if (tile->n_chunks == 1) {
-               args.out = out.data + offset;
-               args.out_stride = out.n_cols;
-             } else {
-               const int32_t row = tile->first_partial +
-                                   (kv_head * tile->n_chunks + chunk) * tile->n_tokens * n_group;
-               args.partial = partials + static_cast<size_t>(row) * partial_floats;
-             }
-             args.scratch = reinterpret_cast<float*>(scratch->of(worker));
-             kernels->attend(args);
-           }
-         });
-  if (plan.n_merges == 0) return y;
-
-  const int32_t n_merges = plan.n_merges;
-  record(
-      {memory_range(partials, partial_bytes)}, {out.range()},
-      count_chunks(static_cast<size_t>(plan.n_merges), kMergesPerChunk),
-      [=](int32_t begin, int32_t end, int32_t) {
-        // Merges are numbered through (tile, kv head, token); a merge is n_group rows.
-        int32_t index = begin * kMergesPerChunk;
-        const int32_t last = std::min(n_merges, end * kMergesPerChunk);
-        int32_t first_of_tile = 0;
-        for (const AttendTile* tile = tiles; index < last; ++tile) {
-          if (tile->n_chunks == 1) continue;
-          const int32_t n_of_tile = n_kv_heads * tile->n_tokens;
-          for (; index < last && index < first_of_tile + n_of_tile; ++index) {
-            const int32_t kv_head = (index - first_of_tile) / tile->n_tokens;
-            const int32_t token = (index - first_of_tile) % tile->n_tokens;
-            const auto rows_per_chunk = static_cast<size_t>(tile->n_tokens * n_group);
-            for (int32_t g = 0; g < n_group; ++g) {
-              const int32_t row = tile->first_partial +
-                                  kv_head * tile->n_chunks * tile->n_tokens * n_group +
-                                  token * n_group + g;
-              kernels->merge({.partial = partials + static_cast<size_t>(row) * partial_floats,
-                              .chunk_stride = rows_per_chunk * partial_floats,
-                              .n_chunks = static_cast<size_t>(tile->n_chunks),
-                              .d_head = shape.d_head,
-                              .d_padded = shape.d_padded,
-                              .out = out.data +
-                                     static_cast<size_t>(tile->token_begin + token) * out.n_cols +
-                                     static_cast<size_t>(kv_head) * group_cols +
-                                     static_cast<size_t>(g) * shape.d_head});
-            }
-          }
-          first_of_tile += n_of_tile;
-        }
-      });
+  const AttentionWork work{.tiles = tiles,
+                           .partial_floats = plan.partial_floats,
+                           .n_merges = plan.n_merges,
+                           .options = options,
+                           .n_kv_heads = dims.n_kv_heads,
+                           .n_group = n_group,
+                           .d_head = static_cast<size_t>(dims.d_head),
+                           .cache = &kv_,
+                           .kernels = isa_.small,
+                           .scratch = &scratch_,
+                           .q = in.data,
+                           .out = out.data,
+                           .n_cols = in.n_cols,
+                           .partials = partials};
+  const auto cache = kv_.layer_memory(options.layer);
+  const MemoryRange partial_range = memory_range(partials, partial_bytes);
+  record({in.range(), memory_range(cache.data(), cache.size())}, {out.range(), partial_range},
+         plan.n_items,
+         [=](int32_t begin, int32_t end, int32_t worker) { work.attend(begin, end, worker); });
+  record({partial_range}, {out.range()}, work.n_merge_chunks(),
+         [=](int32_t begin, int32_t end, int32_t) { work.merge(begin, end); });
   return y;
 }
 
@@ -662,9 +508,7 @@ Value CpuBackend::select_rows(Value x, std::span<const int32_t> rows) {
   const Slot in = slot(x);
   const Value y = make(rows.size(), in.n_cols);
   const Slot out = slot(y);
-  const size_t size_bytes = rows.size() * sizeof(int32_t);
-  auto* wanted =
-      reinterpret_cast<int32_t*>(status_.has_value() ? program_.allocate(size_bytes) : nullptr);
+  auto* wanted = allocate_for_step<int32_t>(rows.size());
   if (wanted == nullptr) return y;
   for (size_t i = 0; i < rows.size(); ++i) {
     AC_CHECK(rows[i] >= 0 && static_cast<size_t>(rows[i]) < in.n_rows);

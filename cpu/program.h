@@ -25,6 +25,14 @@ inline MemoryRange memory_range(const void* begin, size_t size_bytes) {
   return {first, first + size_bytes};
 }
 
+// Memory of each worker alone. Its size is found while recording; the base is known when the step
+// runs.
+struct Scratch {
+  std::byte* base = nullptr;
+  size_t stride_bytes = 0;
+  std::byte* of(int32_t worker) const { return base + static_cast<size_t>(worker) * stride_bytes; }
+};
+
 class Program {
  public:
   void clear();
