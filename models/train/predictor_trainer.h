@@ -1,5 +1,6 @@
-// Trains the predictor on labels: binary cross-entropy per tier with AdamW, the weights of the best
-// validation epoch, then a scale and a shift per head fitted on the validation prompts.
+// Trains the predictor on labels: binary cross-entropy per tier with AdamW, a running average of
+// the weights as it stood at the best validation epoch, then a scale and a shift per head fitted on
+// the validation prompts.
 //
 // One thread, no clock, one seed: the same options and labels give the same bits on one build.
 #pragma once
@@ -31,14 +32,14 @@ struct TrainOptions {
   std::vector<TierSource>
       tiers{};  // cheapest first, the last is the full model; empty: default_tiers
   uint32_t seed = 1;
-  int n_epochs = 40;
-  int patience = 10;  // epochs without a better validation loss before training ends
+  int n_epochs = 30;
+  int patience = 8;  // epochs without a better validation loss before training ends
   int batch_rows = 32;
-  float learning_rate = 3e-3f;  // peak
-  float weight_decay = 0.05f;
+  float learning_rate = 2e-3f;  // peak
+  float weight_decay = 0.1f;
   float clip_length = 1.0f;
   // Share of word pieces hidden from the network in each pass, so that it leans on no single one.
-  float word_dropout = 0.15f;
+  float word_dropout = 0.3f;
 
   std::function<void(const EpochLoss&)> on_epoch{};
   const CancelFlag* cancel = nullptr;

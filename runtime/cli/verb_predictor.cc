@@ -28,7 +28,7 @@ constexpr std::array kTrainOptions = {
     Option{"--out", "FILE", "where to write the predictor"},
     kTierOption,
     Option{"--seed", "N", "of the first weights and the order of prompts (1)"},
-    Option{"--epochs", "N", "passes over the prompts (40)"},
+    Option{"--epochs", "N", "passes over the prompts (30)"},
     Option{"--folds", "N", "also train N times, each tested on another part"},
     kJsonOption,
 };

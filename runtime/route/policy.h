@@ -66,8 +66,8 @@ struct Route {
 //                             and only a hard prompt leaves the machine           no_predictor
 //   one is confident          the cheapest confident one                          confident
 //   remote usable             remote                                              not_confident
-//   else                      the best local one, degraded                        offline |
-//   remote_down
+//   down                      the best local one, degraded                        remote_down
+//   else                      the best local one, degraded                        offline
 //
 // A pin is an order: it is obeyed or it is an error, never answered by something else; hence
 // "remote" while offline, or with none configured, is an error and not a degraded answer. Where

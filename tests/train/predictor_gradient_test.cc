@@ -14,6 +14,7 @@ namespace {
 struct Case {
   int n_tiers;
   int n_tokens;
+  int stride;  // 1: every parameter; the other shapes look at every seventh, to save time
 };
 
 class PredictorGradient : public ::testing::TestWithParam<Case> {};
@@ -41,7 +42,9 @@ double loss_of(const predictor::Tape<double>& tape, int n_tiers) {
 }
 
 TEST_P(PredictorGradient, MatchesFiniteDifferences) {
-  const auto [n_tiers, n_tokens] = GetParam();
+  const int n_tiers = GetParam().n_tiers;
+  const int n_tokens = GetParam().n_tokens;
+  const int stride = GetParam().stride;
   Rng rng(static_cast<uint64_t>(100 * n_tiers + n_tokens));
   std::vector<double> parameters = random_parameters(n_tiers, rng);
   PromptFeatures features;
@@ -79,7 +82,7 @@ TEST_P(PredictorGradient, MatchesFiniteDifferences) {
     return (above - below) / (2 * h);
   };
   for (const predictor::ParameterBlock& block : predictor::parameter_blocks(n_tiers)) {
-    for (int j = 0; j < block.size(); ++j) {
+    for (int j = 0; j < block.size(); j += stride) {
       const auto i = static_cast<size_t>(block.offset + j);
       const double expected = difference(i);
       ASSERT_NEAR(gradient[i], expected, 1e-6 * std::max(1.0, std::abs(expected)))
@@ -89,11 +92,14 @@ TEST_P(PredictorGradient, MatchesFiniteDifferences) {
     }
   }
   EXPECT_GT(largest, 0.1) << "a loss that nothing moves tests nothing";
-  EXPECT_GT(n_nonzero, 3000u);  // the rest are rows of the tables that the prompt does not touch
+  EXPECT_GT(n_nonzero,
+            3000u / static_cast<size_t>(
+                        stride));  // the rest are rows of the tables that the prompt does not touch
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, PredictorGradient,
-                         ::testing::Values(Case{2, 15}, Case{3, 7}, Case{2, 1}, Case{8, 4}),
+                         ::testing::Values(Case{2, 15, 1}, Case{3, 7, 7}, Case{2, 1, 7},
+                                           Case{8, 4, 7}),
                          [](const auto& shape) {
                            return "tiers" + std::to_string(shape.param.n_tiers) + "tokens" +
                                   std::to_string(shape.param.n_tokens);
