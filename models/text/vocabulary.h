@@ -58,7 +58,8 @@ class Vocabulary {
   // Tokens recognised only in what a template wrote: marks such as <|im_start|>.
   const SpecialTrie& marks() const { return marks_; }
 
-  std::optional<int32_t> bos, eos, unknown;
+  std::optional<int32_t> bos, eos;
+  std::optional<int32_t> unknown;  // for bytes without a token; never a control token
   bool ends_generation(int32_t id) const;
   // A mark or an added word with exactly this text.
   std::optional<int32_t> find_special(std::string_view text) const;
