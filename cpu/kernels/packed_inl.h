@@ -169,6 +169,9 @@ void multiply_group(const MatmulArgs& args, size_t group, size_t token, bool is_
     for (size_t b = 0; b < 2; ++b) {
 #pragma GCC unroll 4
       for (size_t v = 0; v < kVectors; ++v) {
+        // Activations are to be read again for every vector: kept from one to the next, all 64
+        // broadcasts of a block would move to the stack and back, at half the speed.
+        __asm__ volatile("" ::: "memory");
         const F32 weight_scale =
             load_f16(reinterpret_cast<const uint16_t*>(pair) + 16 * b + v * kLanes);
         QuadSum sums[kTokens];

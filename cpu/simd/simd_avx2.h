@@ -196,7 +196,9 @@ AC_INLINE QuadSum quads_start(int32_t s) { return _mm256_set1_epi32(s); }
 AC_INLINE void quads_dot(QuadSum& sum, const QuadWeights& w, const uint8_t* a) {
   const __m256i even = _mm256_madd_epi16(w.even, _mm256_set1_epi32(quad_at(a)));
   const __m256i odd = _mm256_madd_epi16(w.odd, _mm256_set1_epi32(quad_at(a + 4)));
-  sum = _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+  sum = _mm256_add_epi32(_mm256_add_epi32(sum, even), odd);
+  // Else the compiler first makes all products of a block, puts them on the stack, and adds later.
+  __asm__("" : "+x"(sum));
 }
 AC_INLINE F32 quads_total(QuadSum sum) { return to_f32(sum); }
 
