@@ -23,10 +23,10 @@ struct ChatMessage {
 };
 
 struct ChatTemplateInput {
-  std::vector<ChatMessage> messages;
+  std::vector<ChatMessage> messages = {};
   bool add_generation_prompt = true;
-  std::string bos_token;
-  std::string eos_token;
+  std::string bos_token = {};
+  std::string eos_token = {};
   const Clock* clock = nullptr;  // of strftime_now; nullptr: the machine's
 };
 
