@@ -122,7 +122,9 @@ Result<KvCache> KvCache::create(const KvShape& shape) {
               static_cast<uint64_t>(shape.n_slots);
   }
   cache.layer_offsets_.push_back(offset);
-  AC_TRY(cache.memory_, Buffer::allocate(total));
+  // Every head's part is filled from its beginning: with huge pages the first token would take, and
+  // wait for, most of the cache.
+  AC_TRY(cache.memory_, Buffer::allocate(total, Buffer::Pages::kSmall));
   cache.data_ = cache.memory_.data();
   return cache;
 }

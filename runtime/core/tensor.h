@@ -35,12 +35,16 @@ struct UnmapMemory {
   void operator()(std::byte* data) const noexcept;
 };
 
-// Owned memory, 64-byte aligned, zeroed; large ones are given huge pages where the kernel has them.
+// Owned memory, 64-byte aligned, zeroed.
 class Buffer {
  public:
+  // Huge pages, where the kernel has them, serve what is filled whole and streamed; small ones what
+  // is filled here and there, since a page is taken and zeroed when its first byte is touched.
+  enum class Pages { kHuge, kSmall };
+
   Buffer() = default;
   // Errors: kOutOfMemory, naming the size.
-  static Result<Buffer> allocate(uint64_t size_bytes);
+  static Result<Buffer> allocate(uint64_t size_bytes, Pages pages = Pages::kHuge);
 
   std::byte* data() { return data_.get(); }
   const std::byte* data() const { return data_.get(); }
