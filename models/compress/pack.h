@@ -21,7 +21,7 @@ struct PackOptions {
   std::string zoo_path;   // replaced when it exists
   // Weight formats, by name ("q8_0"). The base itself is always a variant, named after its own
   // format.
-  std::vector<std::string> variants;
+  std::vector<std::string> variants = {};
   int n_threads = 0;  // 0: one per core
   PackProgress progress = {};
 };

@@ -119,10 +119,10 @@ inline std::string difference(const Checkpoint& a, const Checkpoint& b) {
 }
 
 // What holds for every accepted file: ranges inside, aligned, disjoint.
-inline void expect_sound(const Checkpoint& checkpoint) {
+inline void expect_sound(const Checkpoint& checkpoint, uintptr_t alignment = 8) {
   std::vector<std::pair<const std::byte*, const std::byte*>> ranges;
   for (const auto& [name, view] : checkpoint.tensors) {
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(view.data) % 8, 0u) << name;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(view.data) % alignment, 0u) << name;
     EXPECT_EQ(tensor_bytes(view.format, view.axes()).value(), view.size_bytes) << name;
     ranges.emplace_back(view.data, view.data + view.size_bytes);
   }
