@@ -1,5 +1,9 @@
 # What others wrote, by Debian package: see cmake/install_dependencies.sh.
 find_package(Threads REQUIRED)
+if(CMAKE_CROSSCOMPILING)
+  include(CrossDependencies)
+  return()
+endif()
 find_package(fmt REQUIRED)
 if(NOT AC_KERNELS_ONLY)
   find_package(PkgConfig REQUIRED)
