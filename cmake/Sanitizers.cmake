@@ -3,3 +3,8 @@ if(AC_SANITIZE)
                       -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${AC_SANITIZE})
 endif()
+if(AC_FUZZ)
+  # Coverage feedback from every object; without it libFuzzer does not start. Its main comes with ac_add_fuzz.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()

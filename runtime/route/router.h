@@ -88,9 +88,12 @@ class Router {
   // kInvalidArgument for a request without a prompt.
   Result<Decision> decide(const RouteRequest& request) const;
 
-  // Errors: as decide(); those of the local engine where no other place may answer; kRemote where
-  // the remote failed and there is no local model or the user pinned the remote. A cancelled answer
-  // is not an error: receipt.finish is "cancelled".
+  // What may happen on the way, as long as no text has been relayed and nothing was pinned: the
+  // remote fails -> the best local variant, degraded; a variant cannot be loaded -> another one,
+  // then the remote, with a note; the prompt is too long for the engine -> the remote. Errors: as
+  // decide(); those of the local engine where no other place may answer; kRemote where the remote
+  // failed and there is no local model or the user pinned the remote. A cancelled answer is not an
+  // error: receipt.finish is "cancelled".
   Result<RoutedAnswer> answer(const RouteRequest& request);
 
   // The engine of a variant, loaded if need be; valid until the next call of answer() or engine().

@@ -1,0 +1,538 @@
+// The router with everything around it faked: engines, remote, predictor. What counts is who was
+// asked, what was relayed, and what the receipt says.
+#include "runtime/route/router.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace ac {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// What the fakes saw and how they shall behave; outlives the router.
+struct World {
+  std::vector<std::string> loads;            // variants, in order
+  std::map<std::string, Error> load_errors;  // by variant
+  std::map<std::string, int> failing_loads;  // only so many times; absent: always
+  std::optional<Error> generate_error;
+  size_t pieces_before_error = 0;
+  std::vector<std::string> local_prompts;  // "variant: text"
+  int n_alive_engines = 0;
+
+  int n_clients = 0;
+  int n_questions = 0;
+  std::optional<Error> create_error;
+  std::optional<Error> remote_error;
+  size_t remote_pieces_before_error = 0;
+  bool remote_available = true;
+  bool usage_known = true;
+  std::optional<RemoteRequest> remote_request;
+};
+
+const std::vector<std::string> kPieces = {"one", " two", " three"};
+
+// Gives out kPieces; stops where the listener says so. Returns how many were given.
+size_t give_out(size_t n, const std::function<bool(std::string_view)>& on_text, std::string* text) {
+  for (size_t i = 0; i < n; ++i) {
+    *text += kPieces[i];
+    if (on_text && !on_text(kPieces[i])) return i + 1;
+  }
+  return n;
+}
+
+class FakeEngine final : public Engine {
+ public:
+  FakeEngine(std::string id, World* world) : id_(std::move(id)), world_(world) {
+    ++world_->n_alive_engines;
+  }
+  ~FakeEngine() override { --world_->n_alive_engines; }
+  const ModelConfig& config() const override { return config_; }
+  const Tokenizer& tokenizer() const override { std::abort(); }
+  const ChatTemplate* chat_template() const override { return nullptr; }
+  int32_t n_context() const override { return 64; }
+  std::string_view backend_name() const override { return "fake"; }
+  Result<std::vector<int32_t>> tokens_of_chat(
+      const std::vector<ChatMessage>& messages) const override {
+    world_->local_prompts.push_back(id_ + ": chat " + messages.back().content);
+    return std::vector<int32_t>{1, 2, 3};
+  }
+  std::vector<int32_t> tokens_of_text(std::string_view text) const override {
+    world_->local_prompts.push_back(id_ + ": raw " + std::string(text));
+    return {1, 2};
+  }
+  Result<Generation> generate(std::span<const int32_t> prompt,
+                              const GenerateOptions& options) override {
+    Generation out;
+    const size_t n = world_->generate_error ? world_->pieces_before_error : kPieces.size();
+    const size_t given = give_out(n, options.on_text, &out.text);
+    if (world_->generate_error) return *world_->generate_error;
+    out.tokens.resize(given);
+    out.finish = given < kPieces.size() ? FinishReason::kCancelled : FinishReason::kStop;
+    out.n_prompt_tokens = static_cast<int32_t>(prompt.size());
+    out.n_reused_tokens = 1;
+    return out;
+  }
+  Result<std::vector<Generation>> generate_batch(std::span<const std::vector<int32_t>>,
+                                                 std::span<const GenerateOptions>) override {
+    std::abort();
+  }
+  Result<std::vector<float>> logits(std::span<const int32_t>) override { std::abort(); }
+
+ private:
+  std::string id_;
+  World* world_;
+  ModelConfig config_;
+};
+
+class FakeVariants final : public VariantSource {
+ public:
+  explicit FakeVariants(World* world) : world_(world) {
+    for (int i = 0; i < 3; ++i) {
+      const std::string id = i == 0 ? "q4" : i == 1 ? "q8" : "f16";
+      variants_.push_back({.cost = {.id = id, .cost = 4.0 * (1 << i), .n_context = 0},
+                           .memory_bytes = uint64_t{100} << i});
+    }
+  }
+  std::span<const LocalVariant> variants() const override { return variants_; }
+  Result<std::unique_ptr<Engine>> load(std::string_view id) const override {
+    world_->loads.emplace_back(id);
+    const auto error = world_->load_errors.find(std::string(id));
+    if (error != world_->load_errors.end()) {
+      const auto times = world_->failing_loads.find(std::string(id));
+      if (times == world_->failing_loads.end() || times->second-- > 0) return error->second;
+    }
+    return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::string(id), world_));
+  }
+
+ private:
+  World* world_;
+  std::vector<LocalVariant> variants_;
+};
+
+class FakeRemote final : public RemoteClient {
+ public:
+  explicit FakeRemote(World* world) : world_(world) {}
+  Result<RemoteAnswer> complete(const RemoteRequest& request) override {
+    ++world_->n_questions;
+    world_->remote_request = request;
+    RemoteAnswer out;
+    const size_t n = world_->remote_error ? world_->remote_pieces_before_error : kPieces.size();
+    if (give_out(n, request.on_text, &out.text) < n) {
+      return Error{ErrorCode::kCancelled, "cancelled"};
+    }
+    if (world_->remote_error) return *world_->remote_error;
+    out.model = "big-1-2026";
+    out.finish_reason = "stop";
+    out.usage_known = world_->usage_known;
+    out.prompt_tokens = world_->usage_known ? 20 : 0;
+    out.completion_tokens = world_->usage_known ? 3 : 0;
+    out.cost_usd = world_->usage_known ? 0.002 : 0;
+    return out;
+  }
+  Result<std::vector<std::string>> list_models() override {
+    return std::vector<std::string>{"big-1"};
+  }
+  bool available() const override { return world_->remote_available; }
+  const std::string& model() const override { return model_; }
+
+ private:
+  World* world_;
+  std::string model_ = "big-1";
+};
+
+// The tiers are those of the variants and the full model; every success is the number in the prompt
+// times 1, 1.1, 1.2, and 0.95 for the full model.
+Judge fake_judge() {
+  return {.tiers = {"q4", "q8", "f16", "full"}, .predict = [](std::string_view prompt) {
+            const float p = std::stof(std::string(prompt));
+            return Prediction{.success = {p, p * 1.1f, p * 1.2f, 0.95f}};
+          }};
+}
+
+class RouterTest : public testing::Test {
+ protected:
+  enum Parts { kAll, kNoJudge, kNoRemote, kNoLocal };
+
+  void make(Parts which = kAll, RouterOptions options = {}) {
+    RouterParts parts;
+    if (which != kNoJudge) parts.judge = fake_judge();
+    if (which != kNoLocal) parts.variants = std::make_unique<FakeVariants>(&world_);
+    if (which != kNoRemote) {
+      parts.make_remote = [this]() -> Result<std::unique_ptr<RemoteClient>> {
+        ++world_.n_clients;
+        if (world_.create_error) return *world_.create_error;
+        return std::unique_ptr<RemoteClient>(std::make_unique<FakeRemote>(&world_));
+      };
+    }
+    Result<std::unique_ptr<Router>> router = Router::create(std::move(parts), options);
+    ASSERT_TRUE(router.has_value());
+    router_ = std::move(*router);
+  }
+
+  RouteRequest request_of(const std::string& prompt) {
+    RouteRequest request;
+    request.messages = {{"system", "Be brief."}, {"user", prompt}};
+    relayed_.clear();
+    request.options.on_text = [this](std::string_view piece) {
+      relayed_ += piece;
+      return true;
+    };
+    return request;
+  }
+  Result<RoutedAnswer> ask(const std::string& prompt, std::optional<std::string> pin = {}) {
+    RouteRequest request = request_of(prompt);
+    request.pin = std::move(pin);
+    return router_->answer(request);
+  }
+
+  World world_;
+  std::unique_ptr<Router> router_;
+  std::string relayed_;
+};
+
+constexpr const char* kEasy = "0.8";
+constexpr const char* kHard = "0.2";
+constexpr const char* kWhole = "one two three";
+
+TEST_F(RouterTest, AnEasyPromptIsAnsweredByTheCheapestVariant) {
+  make();
+  const Result<RoutedAnswer> answer = ask(kEasy);
+  ASSERT_TRUE(answer.has_value()) << answer.error().message;
+  EXPECT_EQ(answer->text, kWhole);
+  EXPECT_EQ(relayed_, kWhole);
+  EXPECT_FALSE(answer->interrupted.has_value());
+  const Receipt& receipt = answer->receipt;
+  EXPECT_EQ(receipt.place, Place::kLocal);
+  EXPECT_EQ(receipt.model, "q4");
+  EXPECT_EQ(receipt.reason, RouteReason::kConfident);
+  EXPECT_NEAR(*receipt.confidence, 0.8, 1e-6);
+  EXPECT_FALSE(receipt.degraded);
+  EXPECT_EQ(receipt.completion_tokens, 3);
+  EXPECT_EQ(receipt.prompt_tokens, 3);
+  EXPECT_EQ(receipt.reused_tokens, 1);
+  EXPECT_EQ(receipt.finish, "stop");
+  EXPECT_EQ(receipt.cost_usd, 0);
+  EXPECT_GE(receipt.seconds, receipt.first_token_seconds);
+  EXPECT_EQ(world_.n_clients, 0);
+  EXPECT_THAT(world_.loads, ElementsAre("q4"));
+  EXPECT_THAT(world_.local_prompts, ElementsAre("q4: chat 0.8"));
+}
+
+TEST_F(RouterTest, AMiddlingPromptTakesADearerVariant) {
+  make();
+  EXPECT_EQ(ask("0.6")->receipt.model, "f16");  // 0.72 reaches 0.7, 0.66 does not
+  RouteRequest request = request_of("0.6");
+  request.threshold = 0.65;
+  EXPECT_EQ(router_->answer(request)->receipt.model, "q8");
+}
+
+TEST_F(RouterTest, AHardPromptGoesToTheRemote) {
+  make();
+  RouteRequest request = request_of(kHard);
+  request.options.max_tokens = 0;
+  request.options.sampler.temperature = 0.5f;
+  request.options.sampler.seed = 7;
+  request.options.stop = {"END"};
+  const Result<RoutedAnswer> answer = router_->answer(request);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->text, kWhole);
+  EXPECT_EQ(relayed_, kWhole);
+  EXPECT_EQ(answer->receipt.place, Place::kRemote);
+  EXPECT_EQ(answer->receipt.model, "big-1-2026");
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kNotConfident);
+  EXPECT_NEAR(*answer->receipt.confidence, 0.95, 1e-6);
+  EXPECT_EQ(answer->receipt.completion_tokens, 3);
+  EXPECT_EQ(answer->receipt.cost_usd, 0.002);
+  EXPECT_EQ(answer->receipt.note, "");
+  EXPECT_THAT(world_.loads, IsEmpty());
+  ASSERT_TRUE(world_.remote_request.has_value());
+  EXPECT_EQ(world_.remote_request->messages.size(), 2u);
+  EXPECT_EQ(world_.remote_request->max_tokens, 1);
+  EXPECT_EQ(world_.remote_request->temperature, 0.5f);
+  EXPECT_EQ(world_.remote_request->seed, 7u);
+  EXPECT_THAT(world_.remote_request->stop, ElementsAre("END"));
+  EXPECT_TRUE(ask(kHard).has_value());
+  EXPECT_EQ(world_.n_clients, 1);
+  EXPECT_EQ(world_.n_questions, 2);
+  world_.usage_known = false;
+  EXPECT_EQ(ask(kHard)->receipt.note, "the server counted no tokens");
+}
+
+TEST_F(RouterTest, ARemoteThatFailsBeforeItsFirstPieceIsReplaced) {
+  make();
+  world_.remote_error = Error{ErrorCode::kRemote, "connect: refused"};
+  const Result<RoutedAnswer> answer = ask(kHard);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(relayed_, kWhole);
+  EXPECT_EQ(answer->receipt.place, Place::kLocal);
+  EXPECT_EQ(answer->receipt.model, "f16");  // the best
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kRemoteDown);
+  EXPECT_TRUE(answer->receipt.degraded);
+  EXPECT_NEAR(*answer->receipt.confidence, 0.24, 1e-6);
+  EXPECT_THAT(answer->receipt.format_line(),
+              HasSubstr(" · degraded: remote unreachable (connect: refused)"));
+}
+
+TEST_F(RouterTest, AfterTheFirstPieceNothingIsSpliced) {
+  make();
+  world_.remote_error = Error{ErrorCode::kRemote, "stream cut after 2 events"};
+  world_.remote_pieces_before_error = 1;
+  const Result<RoutedAnswer> answer = ask(kHard);
+  ASSERT_TRUE(answer.has_value());
+  ASSERT_TRUE(answer->interrupted.has_value());
+  EXPECT_EQ(answer->interrupted->message, "stream cut after 2 events");
+  EXPECT_EQ(answer->text, "one");
+  EXPECT_EQ(relayed_, "one");
+  EXPECT_EQ(answer->receipt.finish, "interrupted");
+  EXPECT_EQ(answer->receipt.place, Place::kRemote);
+  EXPECT_EQ(answer->receipt.model, "big-1");
+  EXPECT_FALSE(answer->receipt.degraded);
+  EXPECT_THAT(world_.loads, IsEmpty());
+}
+
+TEST_F(RouterTest, WhereNobodyListensALateFailureIsReplacedToo) {
+  make();
+  world_.remote_error = Error{ErrorCode::kRemote, "stream cut after 2 events"};
+  world_.remote_pieces_before_error = 2;
+  RouteRequest request = request_of(kHard);
+  request.options.on_text = nullptr;
+  const Result<RoutedAnswer> answer = router_->answer(request);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_FALSE(answer->interrupted.has_value());
+  EXPECT_EQ(answer->text, kWhole);  // with nothing of the first attempt in it
+  EXPECT_TRUE(answer->receipt.degraded);
+}
+
+TEST_F(RouterTest, ALocalAnswerThatBreaksOffIsInterrupted) {
+  make();
+  world_.generate_error = Error{ErrorCode::kIo, "the disk is gone"};
+  world_.pieces_before_error = 2;
+  const Result<RoutedAnswer> answer = ask(kEasy);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->interrupted->message, "the disk is gone");
+  EXPECT_EQ(answer->text, "one two");
+  EXPECT_EQ(world_.n_questions, 0);
+}
+
+TEST_F(RouterTest, OfflineNothingIsCreated) {
+  make(kAll, {.offline = true});
+  const Result<RoutedAnswer> answer = ask(kHard);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->receipt.model, "f16");
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kOffline);
+  EXPECT_EQ(answer->receipt.degraded_cause, "offline");
+  EXPECT_TRUE(ask(kEasy).has_value());
+  EXPECT_TRUE(ask(kHard, "local").has_value());
+  EXPECT_FALSE(ask(kHard, "remote").has_value());
+  EXPECT_FALSE(router_->remote_models().has_value());
+  world_.generate_error = Error{ErrorCode::kContextFull, "too long"};
+  EXPECT_FALSE(ask(kEasy).has_value());
+  world_.generate_error.reset();
+  for (const char* id : {"q4", "q8", "f16"}) {
+    world_.load_errors[id] = Error{ErrorCode::kCorruptFile, "hash"};
+  }
+  make(kAll, {.offline = true});
+  EXPECT_FALSE(ask(kHard).has_value());
+  EXPECT_EQ(world_.n_clients, 0);
+}
+
+TEST_F(RouterTest, NoRemoteConfigured) {
+  make(kNoRemote);
+  const Result<RoutedAnswer> answer = ask(kHard);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->receipt.degraded_cause, "no remote configured");
+  EXPECT_EQ(router_->remote_models().error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(RouterTest, ARemoteKnownToBeDownIsNotAsked) {
+  make();
+  EXPECT_TRUE(ask(kHard).has_value());
+  world_.remote_available = false;
+  const Result<RoutedAnswer> answer = ask(kHard);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(world_.n_questions, 1);
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kRemoteDown);
+  EXPECT_TRUE(answer->receipt.degraded);
+}
+
+TEST_F(RouterTest, ABadRemoteSettingIsADegradedAnswerNotADeadTool) {
+  make();
+  world_.create_error = Error{ErrorCode::kInvalidArgument, "url: only https"};
+  const Result<RoutedAnswer> answer = ask(kHard);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->receipt.degraded_cause, "remote unreachable (url: only https)");
+  EXPECT_TRUE(ask(kHard).has_value());
+  EXPECT_EQ(world_.n_clients, 1);
+}
+
+TEST_F(RouterTest, PinsAreObeyedOrErrors) {
+  make();
+  EXPECT_EQ(ask(kHard, "q8")->receipt.model, "q8");
+  EXPECT_EQ(ask(kHard, "local")->receipt.model, "f16");
+  EXPECT_EQ(ask(kEasy, "local")->receipt.model, "q4");
+  EXPECT_EQ(ask(kEasy, "remote")->receipt.place, Place::kRemote);
+  EXPECT_EQ(ask(kEasy, "q5").error().code, ErrorCode::kNotFound);
+  world_.remote_error = Error{ErrorCode::kRemote, "connect: refused"};
+  const Result<RoutedAnswer> answer = ask(kEasy, "remote");
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, ErrorCode::kRemote);
+  world_.remote_error.reset();
+  world_.load_errors["q8"] = Error{ErrorCode::kCorruptFile, "hash"};
+  make();
+  const int n_questions = world_.n_questions;
+  EXPECT_EQ(ask(kEasy, "q8").error().code, ErrorCode::kCorruptFile);
+  world_.generate_error = Error{ErrorCode::kContextFull, "too long"};
+  EXPECT_EQ(ask(kEasy, "q4").error().code, ErrorCode::kContextFull);
+  EXPECT_EQ(ask(kEasy, "local").error().code, ErrorCode::kContextFull);
+  EXPECT_EQ(world_.n_questions, n_questions);
+}
+
+TEST_F(RouterTest, APromptTooLongForTheEngineGoesToTheRemote) {
+  make();
+  world_.generate_error = Error{ErrorCode::kContextFull, "900 tokens, 512 fit"};
+  Result<RoutedAnswer> answer = ask(kEasy);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->receipt.place, Place::kRemote);
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kContext);
+  EXPECT_EQ(answer->receipt.note, "900 tokens, 512 fit");
+  world_.remote_error = Error{ErrorCode::kRemote, "connect: refused"};
+  answer = ask(kEasy);
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().message, "900 tokens, 512 fit: connect: refused");
+  answer = ask(kHard);  // the remote first, and not a second time
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, ErrorCode::kContextFull);
+  EXPECT_EQ(world_.n_questions, 3);
+}
+
+TEST_F(RouterTest, AVariantThatCannotBeLoadedIsReplaced) {
+  make();
+  world_.load_errors["q8"] = Error{ErrorCode::kCorruptFile, "hash differs"};
+  RouteRequest request = request_of("0.6");
+  request.threshold = 0.65;  // q8
+  Result<RoutedAnswer> answer = router_->answer(request);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->receipt.model, "q4");
+  EXPECT_NEAR(*answer->receipt.confidence, 0.6, 1e-6);
+  EXPECT_EQ(answer->receipt.note, "q8 could not be loaded (hash differs)");
+  world_.load_errors["q4"] = Error{ErrorCode::kCorruptFile, "hash differs"};
+  make();
+  EXPECT_EQ(router_->answer(request)->receipt.model, "f16");
+  world_.load_errors["f16"] = Error{ErrorCode::kOutOfMemory, "7 GB"};
+  make();
+  answer = router_->answer(request);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->receipt.place, Place::kRemote);
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kNoLocal);
+}
+
+TEST_F(RouterTest, WithoutAPredictorTheBestVariantAnswers) {
+  make(kNoJudge);
+  const Result<RoutedAnswer> answer = ask("any text");
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->receipt.model, "f16");
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kNoPredictor);
+  EXPECT_FALSE(answer->receipt.confidence.has_value());
+}
+
+TEST_F(RouterTest, WithoutLocalModelsTheRemoteAnswersOrItIsAnError) {
+  make(kNoLocal);
+  EXPECT_EQ(ask(kEasy)->receipt.place, Place::kRemote);
+  world_.remote_error = Error{ErrorCode::kRemote, "http 503: busy"};
+  EXPECT_EQ(ask(kEasy).error().message, "http 503: busy");
+  EXPECT_EQ(router_->engine("q4").error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(RouterTest, RawTextStaysLocal) {
+  make();
+  RouteRequest request;
+  request.raw_prompt = kHard;
+  const Result<RoutedAnswer> answer = router_->answer(request);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->receipt.model, "f16");
+  EXPECT_THAT(world_.local_prompts, ElementsAre("f16: raw 0.2"));
+  request.pin = "remote";
+  EXPECT_EQ(router_->answer(request).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(world_.n_clients, 0);
+}
+
+TEST_F(RouterTest, CancelledIsAnAnswer) {
+  make();
+  for (const char* prompt : {kEasy, kHard}) {
+    RouteRequest request = request_of(prompt);
+    request.options.on_text = [&](std::string_view piece) {
+      relayed_ += piece;
+      return relayed_.size() < 4;
+    };
+    const Result<RoutedAnswer> answer = router_->answer(request);
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->receipt.finish, "cancelled");
+    EXPECT_EQ(answer->text, "one two");
+    EXPECT_FALSE(answer->interrupted.has_value());
+    EXPECT_FALSE(answer->receipt.degraded);
+  }
+}
+
+TEST_F(RouterTest, TheLastUserMessageIsJudged) {
+  make();
+  RouteRequest request = request_of(kHard);
+  request.messages = {{"system", "0.1"},
+                      {"user", kHard},
+                      {"assistant", "?"},
+                      {"user", kEasy},
+                      {"assistant", "0.1"}};
+  EXPECT_NEAR(router_->decide(request)->route.confidence, 0.8, 1e-6);
+  request.messages = {{"system", "x"}};
+  EXPECT_EQ(router_->decide(request).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(router_->answer(RouteRequest{}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(world_.n_clients, 0);
+}
+
+TEST_F(RouterTest, BadThresholds) {
+  for (const double threshold : {-0.1, 1.1, std::nan("")}) {
+    RouterParts parts;
+    parts.variants = std::make_unique<FakeVariants>(&world_);
+    EXPECT_FALSE(Router::create(std::move(parts), {.threshold = threshold}).has_value());
+  }
+  EXPECT_FALSE(Router::create({}, {}).has_value());
+}
+
+TEST_F(RouterTest, TheCacheKeepsTheLastUsedWithinItsBudget) {
+  // Sizes are 100, 200 and 400.
+  make(kAll, {.memory_budget_bytes = 550});
+  const auto load = [&](const char* id) { ASSERT_TRUE(router_->engine(id).has_value()); };
+  load("q4");
+  load("f16");
+  load("q4");
+  EXPECT_THAT(world_.loads, ElementsAre("q4", "f16"));
+  load("q8");  // f16 is the one not used for longest
+  EXPECT_EQ(world_.n_alive_engines, 2);
+  load("q4");
+  EXPECT_THAT(world_.loads, ElementsAre("q4", "f16", "q8"));
+  load("f16");  // with 400 of 550 only q4 can stay
+  EXPECT_EQ(world_.n_alive_engines, 2);
+  load("q4");
+  EXPECT_THAT(world_.loads, ElementsAre("q4", "f16", "q8", "f16"));
+  make(kAll, {.memory_budget_bytes = 50});  // too small for any: one at a time, and yet it runs
+  load("q4");
+  load("q8");
+  EXPECT_EQ(world_.n_alive_engines, 1);
+}
+
+TEST_F(RouterTest, TheCacheLetsGoWhereMemoryIsShort) {
+  make();
+  EXPECT_EQ(ask(kEasy)->receipt.model, "q4");
+  world_.load_errors["f16"] = Error{ErrorCode::kOutOfMemory, "no room"};
+  world_.failing_loads["f16"] = 1;
+  EXPECT_EQ(ask(kHard, "local")->receipt.model, "f16");
+  EXPECT_THAT(world_.loads, ElementsAre("q4", "f16", "f16"));
+  EXPECT_EQ(world_.n_alive_engines, 1);
+}
+
+}  // namespace
+}  // namespace ac
