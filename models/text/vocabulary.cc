@@ -123,7 +123,8 @@ Result<Vocabulary> Vocabulary::read(const Checkpoint& checkpoint, Spelling spell
   AC_TRY_STATUS(vocabulary.read_ids(checkpoint, spelling));
   vocabulary.index_specials(spelling);
   vocabulary.index_tokens();
-  // Some files name their end of text as the unknown token. Stray bytes of a user must not become it.
+  // Some files name their end of text as the unknown token. Stray bytes of a user must not become
+  // it.
   auto& unknown = vocabulary.unknown;
   if (unknown && (vocabulary.type(*unknown) == TokenType::kControl ||
                   vocabulary.ends_generation(*unknown) || unknown == vocabulary.bos)) {
