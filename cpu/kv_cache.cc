@@ -1,11 +1,8 @@
 #include "cpu/kv_cache.h"
 
-#include <charconv>
 #include <cstring>
-#include <optional>
-#include <string>
 
-#include "runtime/core/file.h"
+#include "runtime/core/memory.h"
 
 namespace ac::cpu {
 namespace {
@@ -68,21 +65,6 @@ bool is_sane(const KvShape& shape) {
   return sane;
 }
 
-// Bytes that the system could hand out without swapping; nullopt when it does not say.
-std::optional<uint64_t> available_memory_bytes() {
-  const auto text = read_file("/proc/meminfo", 1u << 20);
-  if (!text) return std::nullopt;
-  constexpr std::string_view kKey = "MemAvailable:";
-  size_t at = text->find(kKey);
-  if (at == std::string::npos) return std::nullopt;
-  at = text->find_first_not_of(' ', at + kKey.size());
-  if (at == std::string::npos) return std::nullopt;
-  uint64_t kilobytes = 0;
-  const char* end = text->data() + text->size();
-  if (std::from_chars(text->data() + at, end, kilobytes).ec != std::errc()) return std::nullopt;
-  return kilobytes * 1024;
-}
-
 }  // namespace
 
 uint64_t KvCache::bytes(const KvShape& shape) {
@@ -107,8 +89,8 @@ Result<KvCache> KvCache::create(const KvShape& shape) {
                 shape.n_context, kMaxAxis);
   }
   const uint64_t total = bytes(shape);
-  const uint64_t available = available_memory_bytes().value_or(kAbsurd - 1);
-  if (total > available) {
+  const uint64_t available = available_memory_bytes();
+  if (total == kAbsurd || total > available) {
     return fail(ErrorCode::kOutOfMemory,
                 "the cache of {} slots of {} positions needs {} bytes, {} are available",
                 shape.n_slots, shape.n_context, total, available);

@@ -46,7 +46,7 @@ Result<Checkpoint> open_checkpoint(const std::string& path) {
       std::string_view(reinterpret_cast<const char*>(bytes.data()), 4) != "GGUF") {
     return fail(ErrorCode::kUnsupported, "{}: {}", path, guess(bytes));
   }
-  return parse_gguf(bytes, std::move(file), path);
+  return open_gguf(path);
 }
 
 }  // namespace ac

@@ -1,31 +1,9 @@
 #include "runtime/engine/memory.h"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
-
-#include "runtime/core/file.h"
 
 namespace ac {
 namespace {
-
-// The number after `name` in a text of "name: number" or "name number" lines.
-std::optional<uint64_t> number_after(std::string_view text, std::string_view name) {
-  size_t at = text.find(name);
-  if (at == std::string_view::npos) return std::nullopt;
-  at = text.find_first_of("0123456789", at + name.size());
-  if (at == std::string_view::npos) return std::nullopt;
-  uint64_t value = 0;
-  if (std::from_chars(text.data() + at, text.data() + text.size(), value).ec != std::errc()) {
-    return std::nullopt;
-  }
-  return value;
-}
-
-std::optional<uint64_t> number_in_file(const char* path, std::string_view name) {
-  const auto text = read_file(path, 1u << 16);
-  return text ? number_after(*text, name) : std::nullopt;
-}
 
 uint64_t saturating_sum(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
 
@@ -71,19 +49,6 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config,
       rows * columns_per_token(config) * 6 +
       static_cast<uint64_t>(kv_shape.n_slots) * static_cast<uint64_t>(config.n_vocab) * 4;
   return plan;
-}
-
-uint64_t available_memory_bytes() {
-  uint64_t available = UINT64_MAX;
-  if (const auto kib = number_in_file("/proc/meminfo", "MemAvailable:")) available = *kib * 1024;
-  // Version 2 control groups; "max" holds no number. Cached file pages can be given back.
-  if (const auto limit = number_in_file("/sys/fs/cgroup/memory.max", "")) {
-    const uint64_t used = number_in_file("/sys/fs/cgroup/memory.current", "").value_or(0);
-    const uint64_t cached = number_in_file("/sys/fs/cgroup/memory.stat", "\nfile ").value_or(0);
-    const uint64_t taken = used - std::min(used, cached);
-    available = std::min(available, *limit - std::min(*limit, taken));
-  }
-  return available;
 }
 
 Status check_memory(const MemoryPlan& plan, uint64_t limit_bytes, std::string_view origin) {

@@ -20,10 +20,6 @@ struct MemoryPlan {
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config,
                        const KvShape& kv_shape, int32_t tokens_per_step, const Backend& backend);
 
-// What could be taken without swapping: the machine's, or less where a control group allows less.
-// UINT64_MAX where the system does not say.
-uint64_t available_memory_bytes();
-
 // Errors: kOutOfMemory with the sum by part.
 Status check_memory(const MemoryPlan& plan, uint64_t limit_bytes, std::string_view origin);
 

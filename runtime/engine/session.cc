@@ -13,6 +13,7 @@
 
 #include "runtime/core/clock.h"
 #include "runtime/core/log.h"
+#include "runtime/core/memory.h"
 #include "runtime/engine/answer.h"
 #include "runtime/engine/backends.h"
 #include "runtime/engine/memory.h"

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/core/memory.h"
 #include "runtime/engine/backends.h"
 #include "runtime/engine/memory.h"
 #include "tests/support/compare.h"
