@@ -99,8 +99,10 @@ Result<Invocation> Invocation::parse(const Verb& verb, std::vector<std::string> 
   if (invocation.wants_help()) return invocation;
   const auto n_arguments = static_cast<int>(invocation.arguments_.size());
   if (n_arguments < verb.min_arguments) {
-    return usage_error(verb, fmt::format("expected {}, found {} of them", verb.arguments,
-                                         n_arguments == 0 ? "none" : std::to_string(n_arguments)));
+    return usage_error(verb, n_arguments == 0
+                                 ? fmt::format("expected {}", verb.arguments)
+                                 : fmt::format("expected {}, found only '{}'", verb.arguments,
+                                               invocation.arguments_.back()));
   }
   if (verb.max_arguments >= 0 && n_arguments > verb.max_arguments) {
     return usage_error(verb,

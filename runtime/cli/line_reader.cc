@@ -74,12 +74,15 @@ std::optional<LineReader::Line> LineReader::read(const char* prompt) {
     editor_->cleared = false;
     int n_chars = 0;
     const char* text = el_gets(editor_->line, &n_chars);
+    out.cleared = editor_->cleared;
+    if (out.cleared) std::fputs("^C\n", stdout);
     if (text == nullptr || n_chars <= 0) {
-      if (!editor_->cleared) return std::nullopt;
-      text = "";
+      if (out.cleared) return out;
+      std::fputs("\n", stdout);
+      std::fflush(stdout);
+      return std::nullopt;
     }
     out.text = text;
-    out.cleared = editor_->cleared;
     if (!out.cleared && out.text.find_first_not_of(" \n") != std::string::npos) {
       HistEvent event;
       history(editor_->history, &event, H_ENTER, text);

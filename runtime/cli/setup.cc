@@ -68,12 +68,12 @@ std::string variant_id_of(std::string_view path) {
   return name.empty() ? "model" : name;
 }
 
-Result<Judge> judge_of_zoo(const Zoo& zoo) {
+Result<std::shared_ptr<const Predictor>> predictor_of(const Zoo& zoo) {
   AC_TRY(const std::optional<Checkpoint> checkpoint, zoo.open_predictor());
-  if (!checkpoint) return judge_of(nullptr);
+  if (!checkpoint) return std::shared_ptr<const Predictor>();
   auto predictor = Predictor::from_checkpoint(*checkpoint);
   if (!predictor) return with_context(predictor.error(), zoo.path());
-  return judge_of(std::make_shared<const Predictor>(*std::move(predictor)));
+  return std::make_shared<const Predictor>(*std::move(predictor));
 }
 
 }  // namespace
@@ -123,35 +123,40 @@ Result<RemoteOptions> remote_options(const Settings& settings) {
   return options;
 }
 
-Result<RouterSetup> make_router(const Invocation& invocation, const Settings& settings) {
-  RouterParts parts;
+Result<Models> open_models(const Invocation& invocation, const Settings& settings) {
+  Models models;
+  models.remote_configured = !settings.text("remote.url").empty();
   const std::string& zoo_path = settings.text("route.zoo");
   if (const auto model = invocation.value("--model")) {
     AC_TRY(Checkpoint checkpoint, open_checkpoint(*model));
-    AC_TRY(parts.variants, variant_of_checkpoint(variant_id_of(*model), std::move(checkpoint),
-                                                 engine_options(settings)));
+    AC_TRY(models.variants, variant_of_checkpoint(variant_id_of(*model), std::move(checkpoint),
+                                                  engine_options(settings)));
   } else if (!zoo_path.empty()) {
     AC_TRY(std::shared_ptr<const Zoo> zoo, Zoo::open(zoo_path));
-    AC_TRY(parts.judge, judge_of_zoo(*zoo));
-    parts.variants = variants_of_zoo(std::move(zoo), engine_options(settings));
+    AC_TRY(models.predictor, predictor_of(*zoo));
+    models.variants = variants_of_zoo(std::move(zoo), engine_options(settings));
   }
+  if (models.variants == nullptr && !models.remote_configured) {
+    return usage_error(invocation.verb(),
+                       "no model: give --model FILE.gguf or --zoo FILE, or set zoo in [route] or "
+                       "url in [remote] of agentcompress.ini");
+  }
+  return models;
+}
+
+Result<std::unique_ptr<Router>> make_router(const Invocation& invocation,
+                                            const Settings& settings) {
+  AC_TRY(Models models, open_models(invocation, settings));
   AC_TRY(RemoteOptions remote, remote_options(settings));
-  const bool has_remote = !settings.text("remote.url").empty();
-  if (parts.variants == nullptr && !has_remote) {
-    return usage_error(
-        invocation.verb(),
-        "no model: give --model FILE.gguf or --zoo FILE, or set zoo in [route] or url "
-        "in [remote] of agentcompress.ini");
-  }
+  RouterParts parts;
+  parts.judge = judge_of(std::move(models.predictor));
+  parts.variants = std::move(models.variants);
   parts.make_remote = remote_factory(std::move(remote));
   RouterOptions options;
   options.threshold = settings.number("route.confidence_threshold");
   options.offline = settings.yes("privacy.offline");
   options.memory_budget_bytes = engine_options(settings).memory_limit_bytes;
-  RouterSetup setup;
-  setup.tiers = parts.judge.tiers;
-  AC_TRY(setup.router, Router::create(std::move(parts), options));
-  return setup;
+  return Router::create(std::move(parts), options);
 }
 
 Result<std::optional<std::string>> pinned(const Invocation& invocation) {

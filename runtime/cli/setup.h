@@ -30,13 +30,15 @@ inline constexpr Option kRemoteOption = {"--remote", "", "answer with the remote
 inline constexpr Option kSystemOption = {"--system", "TEXT",
                                          "instructions that precede the conversation"};
 
-// Local variants from --model or the zoo, the predictor of the zoo, the remote from the settings.
-// Errors: kInvalidArgument when there is neither a local model nor a remote.
-struct RouterSetup {
-  std::unique_ptr<Router> router;
-  std::vector<std::string> tiers;  // of the predictor; empty without one
+// What may answer: local variants from --model or the zoo, with the zoo's predictor; a remote.
+struct Models {
+  std::shared_ptr<const Predictor> predictor;  // nullptr: none
+  std::unique_ptr<VariantSource> variants;     // nullptr: no local model
+  bool remote_configured = false;
 };
-Result<RouterSetup> make_router(const Invocation& invocation, const Settings& settings);
+// Nothing is loaded yet. Errors: kInvalidArgument when there is neither a local model nor a remote.
+Result<Models> open_models(const Invocation& invocation, const Settings& settings);
+Result<std::unique_ptr<Router>> make_router(const Invocation& invocation, const Settings& settings);
 // What --variant, --local and --remote pin. Errors: kInvalidArgument when two of them are given.
 Result<std::optional<std::string>> pinned(const Invocation& invocation);
 

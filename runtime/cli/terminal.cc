@@ -4,9 +4,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <system_error>
+#include <thread>
 
+#include "runtime/core/clock.h"
 #include "runtime/core/file.h"
+#include "runtime/core/log.h"
 
 namespace ac::cli {
 namespace {
@@ -64,6 +70,40 @@ void watch_interrupts(SecondInterrupt second) {
   if (second == SecondInterrupt::kEndsProcess) action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
+}
+
+struct Waiting::State {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool done = false;
+  std::thread thread;
+};
+
+Waiting::Waiting(std::string title) {
+  if (isatty(STDERR_FILENO) != 1) return;
+  state_ = std::make_unique<State>();
+  state_->thread = std::thread([this_state = state_.get(), title = std::move(title)] {
+    Progress progress(title, 0);
+    const auto begin = system_clock().now();
+    std::unique_lock lock(this_state->mutex);
+    while (!this_state->changed.wait_for(lock, std::chrono::milliseconds(200),
+                                         [&] { return this_state->done; })) {
+      progress.update(0, fmt::format("{:.0f} s", seconds_between(begin, system_clock().now())));
+    }
+  });
+}
+
+Waiting::~Waiting() { stop(); }
+
+void Waiting::stop() {
+  if (state_ == nullptr) return;
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->done = true;
+  }
+  state_->changed.notify_one();
+  state_->thread.join();
+  state_.reset();
 }
 
 int exit_code(ErrorCode code) {

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,6 +46,21 @@ void watch_interrupts(SecondInterrupt second = SecondInterrupt::kEndsProcess);
 // The one table of exit codes: 0 done, 2 bad input or usage, 130 interrupted, 1 anything else.
 inline constexpr int kExitInterrupted = 130;
 int exit_code(ErrorCode code);
+
+// Shows on a terminal that something goes on, with the seconds so far, once it takes longer than
+// one.
+class Waiting {
+ public:
+  explicit Waiting(std::string title);
+  ~Waiting();
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  void stop();  // the line is gone when this returns; may be called again
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;  // nullptr: nothing is shown
+};
 
 // All of standard input. Errors: kInvalidArgument above limit_bytes, kIo.
 Result<std::string> read_stdin(uint64_t limit_bytes);

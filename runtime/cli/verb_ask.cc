@@ -47,15 +47,18 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(RouteRequest request, make_request(invocation, settings));
   const bool as_json = invocation.has("--json");
   bool ends_line = true;
+  watch_interrupts();
+  Waiting waiting("thinking");
   if (!as_json) {
     request.options.on_text = [&](std::string_view piece) {
+      waiting.stop();
       if (!piece.empty()) ends_line = piece.back() == '\n';
       return output().write(piece) && output().flush();
     };
   }
-  watch_interrupts();
-  AC_TRY(const RouterSetup setup, make_router(invocation, settings));
-  AC_TRY(const RoutedAnswer answer, setup.router->answer(request));
+  AC_TRY(const std::unique_ptr<Router> router, make_router(invocation, settings));
+  AC_TRY(const RoutedAnswer answer, router->answer(request));
+  waiting.stop();
   if (as_json) {
     OrderedJson object;
     object["text"] = answer.text;

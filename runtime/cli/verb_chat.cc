@@ -138,12 +138,15 @@ bool Chat::answer(const std::optional<std::string>& pin) {
   if (!system_.empty()) request.messages.push_back({"system", system_});
   request.messages.insert(request.messages.end(), messages_.begin(), messages_.end());
   request.options = generate_options(settings_);
-  request.options.on_text = [](std::string_view piece) {
+  Waiting waiting("thinking");
+  request.options.on_text = [&](std::string_view piece) {
+    waiting.stop();
     return output().write(piece) && output().flush();
   };
   request.pin = pin;
   watch_interrupts(SecondInterrupt::kRaisesFlag);
   auto answered = router_.answer(request);
+  waiting.stop();
   if (!answered) {
     log_line(LogLevel::kError, answered.error().message);
     return false;
@@ -260,8 +263,8 @@ bool Chat::clear(const std::string&) {
 Result<int> run(const Invocation& invocation) {
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY(std::optional<std::string> pin, pinned(invocation));
-  AC_TRY(const RouterSetup setup, make_router(invocation, settings));
-  Chat chat(settings, *setup.router, std::move(pin));
+  AC_TRY(const std::unique_ptr<Router> router, make_router(invocation, settings));
+  Chat chat(settings, *router, std::move(pin));
   if (auto text = invocation.value("--system")) chat.set_system(*std::move(text));
   if (stdin_is_terminal()) note_line("agentcompress chat: /help lists commands, Ctrl-D leaves");
   chat.loop();

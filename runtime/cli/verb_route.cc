@@ -2,12 +2,11 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "models/predictor/predictor.h"
 #include "runtime/cli/setup.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
 #include "runtime/core/json.h"
-#include "runtime/core/log.h"
+#include "runtime/route/explain.h"
 
 namespace ac::cli {
 namespace {
@@ -17,127 +16,100 @@ constexpr std::array kOptions = {
     kVariantOption,
     kLocalOption,
     kRemoteOption,
-    Option{"--explain", "", "show what the predictor saw and said"},
+    Option{"--explain", "", "show what was read and predicted, and which words mattered"},
     Option{"--batch", "",
-           "JSON Lines on standard input, {\"prompt\": ...} each; one decision a line"},
+           "JSON Lines on standard input, {\"prompt\": ...} each; a decision a line"},
     Option{"--json", "", "as JSON"},
 };
 
-std::string_view place_name(Place place) { return place == Place::kLocal ? "local" : "remote"; }
-
-// "local q4_0" or "remote full-model".
-std::string target_of(const Decision& decision, const Settings& settings) {
-  const bool local = decision.route.place == Place::kLocal;
-  const std::string& name = local ? decision.route.variant : settings.text("remote.model");
-  return name.empty() ? std::string(place_name(decision.route.place))
-                      : fmt::format("{} {}", place_name(decision.route.place), name);
-}
-
-OrderedJson to_json(const Decision& decision, const std::vector<std::string>& tiers,
-                    const Settings& settings) {
-  OrderedJson object;
-  object["place"] = place_name(decision.route.place);
-  object["variant"] = decision.route.variant;
-  if (decision.route.place == Place::kRemote) object["model"] = settings.text("remote.model");
-  object["reason"] = route_reason_name(decision.route.reason);
-  object["confidence"] =
-      decision.prediction ? OrderedJson(decision.route.confidence) : OrderedJson(nullptr);
-  object["threshold"] = settings.number("route.confidence_threshold");
-  object["degraded"] = decision.route.degraded;
-  if (decision.prediction) {
-    OrderedJson& success = object["success"] = OrderedJson::object();
-    for (size_t i = 0; i < decision.prediction->success.size() && i < tiers.size(); ++i) {
-      success[tiers[i]] = decision.prediction->success[i];
+class Judging {
+ public:
+  static Result<Judging> create(const Invocation& invocation, const Settings& settings) {
+    Judging judging;
+    AC_TRY(Models models, open_models(invocation, settings));
+    judging.predictor_ = std::move(models.predictor);
+    if (models.variants != nullptr) {
+      for (const LocalVariant& variant : models.variants->variants()) {
+        judging.variants_.push_back(variant.cost);
+      }
     }
-    object["predict_us"] = decision.predict_seconds * 1e6;
+    judging.rules_.threshold = settings.number("route.confidence_threshold");
+    judging.rules_.remote_configured = models.remote_configured;
+    judging.rules_.offline = settings.yes("privacy.offline");
+    AC_TRY(judging.rules_.pinned, pinned(invocation));
+    judging.remote_model_ = settings.text("remote.model");
+    judging.with_pieces_ = invocation.has("--explain");
+    return judging;
   }
-  return object;
-}
 
-void explain(const Decision& decision, const std::vector<std::string>& tiers,
-             std::string_view prompt, const Settings& settings) {
-  std::string pieces;
-  for (const std::string& piece : prompt_pieces(prompt)) {
-    pieces += fmt::format("{}{}", pieces.empty() ? "" : " ", piece);
+  Result<RouteExplanation> judge(std::string_view prompt) const {
+    return explain_route(predictor_.get(), prompt, variants_, rules_);
   }
-  print("seen        {}\n", pieces);
-  if (decision.prediction) {
-    for (size_t i = 0; i < decision.prediction->success.size() && i < tiers.size(); ++i) {
-      print("{:<11} {:.3f} predicted success\n", tiers[i], decision.prediction->success[i]);
-    }
-    print("predicted   in {:.0f} us\n", decision.predict_seconds * 1e6);
-  }
-  print("threshold   {:g} ({})\n", settings.number("route.confidence_threshold"),
-        settings.origin("route.confidence_threshold"));
-  for (const Candidate& candidate : decision.candidates) {
-    print("candidate   {:<16} {:.3g} bit-operations per token{}\n", candidate.id, candidate.cost,
-          decision.prediction ? fmt::format(", success {:.3f}", candidate.success) : "");
-  }
-  print("decision    {}: {} ({}){}\n", target_of(decision, settings),
-        route_reason_name(decision.route.reason), reason_words(decision.route.reason),
-        decision.route.degraded ? ", degraded" : "");
-}
 
-struct Routing {
-  const Settings& settings;
-  RouterSetup setup;
-  std::optional<std::string> pin;
-
-  Result<Decision> decide(std::string prompt) const {
-    RouteRequest request;
-    request.messages.push_back({"user", std::move(prompt)});
-    request.pin = pin;
-    return setup.router->decide(request);
+  OrderedJson to_json(const RouteExplanation& explanation) const {
+    OrderedJson object = explanation_to_json(explanation);
+    if (!with_pieces_) object.erase("pieces");
+    if (explanation.route.place == Place::kRemote) object["model"] = remote_model_;
+    return object;
   }
+
+  // "local q4_0 (why)"
+  std::string line(const Route& route) const {
+    const bool local = route.place == Place::kLocal;
+    const std::string& name = local ? route.variant : remote_model_;
+    return fmt::format("{}{}{} ({})", local ? "local" : "remote", name.empty() ? "" : " ", name,
+                       reason_words(route.reason));
+  }
+
+ private:
+  std::shared_ptr<const Predictor> predictor_;
+  std::vector<VariantCost> variants_;
+  PolicyInput rules_;
+  std::string remote_model_;
+  bool with_pieces_ = false;
 };
 
-Result<OrderedJson> decide_line(const Routing& routing, std::string_view line) {
+Result<OrderedJson> judge_line(const Judging& judging, std::string_view line) {
   AC_TRY(const Json object, parse_json(line));
-  AC_TRY(std::string prompt, json_string(object, "prompt"));
-  AC_TRY(const Decision decision, routing.decide(std::move(prompt)));
+  AC_TRY(const std::string prompt, json_string(object, "prompt"));
+  AC_TRY(const RouteExplanation explanation, judging.judge(prompt));
   OrderedJson out;
   if (const Json* id = json_find(object, "id")) out["id"] = *id;
-  out.update(to_json(decision, routing.setup.tiers, routing.settings));
+  out.update(judging.to_json(explanation));
   return out;
 }
 
-Result<int> run_batch(const Routing& routing) {
+Result<int> run_batch(const Judging& judging) {
   AC_TRY(const std::string text, read_stdin(kPromptBytes));
   std::string_view rest = text;
-  for (int number = 1; !rest.empty(); ++number) {
+  for (int number = 1; !rest.empty() && output().usable(); ++number) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const auto decided = decide_line(routing, line);
-    if (!decided) {
-      return with_context(decided.error(), fmt::format("standard input, line {}", number));
-    }
-    if (!output().write_line(json_line(*decided))) return 0;
+    const auto judged = judge_line(judging, line);
+    if (!judged)
+      return with_context(judged.error(), fmt::format("standard input, line {}", number));
+    output().write_line(json_line(*judged));
   }
   return 0;
 }
 
 Result<int> run(const Invocation& invocation) {
-  AC_TRY(const Settings settings, invocation.load_settings());
   const bool batch = invocation.has("--batch");
   if (batch && !invocation.arguments().empty()) {
     return usage_error(invocation.verb(), "--batch reads standard input, not arguments");
   }
-  std::string prompt;
-  if (!batch) {
-    AC_TRY(prompt, read_prompt(invocation));
-  }
-  Routing routing{settings, {}, {}};
-  AC_TRY(routing.pin, pinned(invocation));
-  AC_TRY(routing.setup, make_router(invocation, settings));
-  if (batch) return run_batch(routing);
-  AC_TRY(const Decision decision, routing.decide(prompt));
+  AC_TRY(const Settings settings, invocation.load_settings());
+  AC_TRY(const Judging judging, Judging::create(invocation, settings));
+  if (batch) return run_batch(judging);
+  AC_TRY(const std::string prompt, read_prompt(invocation));
+  AC_TRY(const RouteExplanation explanation, judging.judge(prompt));
   if (invocation.has("--json")) {
-    output().write_line(json_line(to_json(decision, routing.setup.tiers, settings)));
+    output().write_line(json_line(judging.to_json(explanation)));
   } else if (invocation.has("--explain")) {
-    explain(decision, routing.setup.tiers, prompt, settings);
+    for (const std::string& line : explanation_lines(explanation)) output().write_line(line);
   } else {
-    print("{} ({})\n", target_of(decision, settings), reason_words(decision.route.reason));
+    output().write_line(judging.line(explanation.route));
   }
   return 0;
 }
@@ -150,7 +122,7 @@ constinit const Verb kRoute = {
     .max_arguments = -1,
     .summary = "say where a prompt would go, without answering it",
     .options = kOptions,
-    .sections = "engine route remote privacy log",
+    .sections = "route remote privacy log",
     .run = run,
 };
 

@@ -10,6 +10,7 @@
 #include "models/store/zoo.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
+#include "runtime/cli/zoo_text.h"
 #include "runtime/core/json.h"
 
 namespace ac::cli {
@@ -131,7 +132,7 @@ void print_facts(const VariantFacts& facts) {
   print("  memory        {:.2f} MB with {} tokens of context\n", mega(facts.memory_bytes),
         facts.n_context);
   for (const auto& [format, count] : variant.formats) print("  {:<13} {} tensors\n", format, count);
-  for (const std::string& note : variant.notes) print("  note          {}\n", note);
+  for (const std::string& note : grouped_notes(variant.notes)) print("  note          {}\n", note);
 }
 
 Result<int> info(const Invocation& invocation) {
@@ -147,22 +148,19 @@ Result<int> info(const Invocation& invocation) {
     if (!read) return read.error();
     facts.push_back(*std::move(read));
   }
-  const bool has_predictor =
-      std::any_of(manifest.members.begin(), manifest.members.end(),
-                  [](const ZooMember& m) { return m.name == "predictor.gguf"; });
   if (invocation.has("--json")) {
     OrderedJson object{{"path", zoo->path()},
                        {"base", manifest.base},
                        {"architecture", manifest.architecture},
                        {"n_context", manifest.n_context},
-                       {"predictor", has_predictor},
+                       {"predictor", has_predictor(manifest)},
                        {"variants", OrderedJson::array()}};
     for (const VariantFacts& one : facts) object["variants"].push_back(to_json(one));
     output().write_line(json_line(object));
     return 0;
   }
   print("{}: {} variants of {} ({}), {} predictor\n", zoo->path(), manifest.variants.size(),
-        manifest.base, manifest.architecture, has_predictor ? "with a" : "no");
+        manifest.base, manifest.architecture, has_predictor(manifest) ? "with a" : "no");
   for (const VariantFacts& one : facts) print_facts(one);
   return 0;
 }
@@ -170,6 +168,7 @@ Result<int> info(const Invocation& invocation) {
 Result<int> verify(const Invocation& invocation) {
   const std::string& path = invocation.arguments()[0];
   const auto check = [&]() -> Result<size_t> {
+    const Waiting waiting("reading everything");
     AC_TRY(const auto zoo, Zoo::open(path));
     AC_TRY_STATUS(zoo->verify());
     return zoo->manifest().members.size();
@@ -190,6 +189,7 @@ Result<int> extract(const Invocation& invocation) {
   const std::string& id = invocation.arguments()[1];
   AC_TRY(const auto zoo, Zoo::open(invocation.arguments()[0]));
   const std::string path = invocation.value("--out").value_or(id + ".gguf");
+  const Waiting waiting("writing");
   AC_TRY(const uint64_t bytes, zoo_extract(*zoo, id, path));
   if (invocation.has("--json")) {
     output().write_line(json_line(OrderedJson{{"variant", id}, {"path", path}, {"bytes", bytes}}));

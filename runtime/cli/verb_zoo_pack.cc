@@ -5,6 +5,7 @@
 #include "models/compress/pack.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
+#include "runtime/cli/zoo_text.h"
 #include "runtime/core/json.h"
 #include "runtime/core/log.h"
 
@@ -79,9 +80,10 @@ void print_report(const Invocation& invocation, const std::string& path, const P
     print("{:<20} {:>10.2f} MB of weights, {:.2f} MB read per token\n", variant.id,
           static_cast<double>(variant.weight_bytes) / 1e6,
           static_cast<double>(variant.bytes_per_token) / 1e6);
-    for (const std::string& note : variant.notes) print("  note: {}\n", note);
+    for (const std::string& note : grouped_notes(variant.notes)) print("  note: {}\n", note);
   }
-  print("{}: {:.2f} MB\n", path, static_cast<double>(report.zoo_bytes) / 1e6);
+  print("{}: {:.2f} MB, {} predictor\n", path, static_cast<double>(report.zoo_bytes) / 1e6,
+        has_predictor(report.manifest) ? "with a" : "no");
 }
 
 Result<int> pack(const Invocation& invocation) {

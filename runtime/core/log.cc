@@ -115,11 +115,9 @@ struct Progress::State {
       const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
       const int cells = static_cast<int>(share * kBarCells);
       line +=
-          fmt::format("[{:#<{}}{:.<{}}] {:3.0f}%", "", cells, "", kBarCells - cells, share * 100);
-    } else {
-      line += fmt::format("{}", done);
+          fmt::format("[{:#<{}}{:.<{}}] {:3.0f}% ", "", cells, "", kBarCells - cells, share * 100);
     }
-    line += fmt::format(" {}\033[K", printable(note));
+    line += fmt::format("{}\033[K", printable(note));
     std::fwrite(line.data(), 1, line.size(), stderr);
     std::fflush(stderr);
     g_bar_on_screen.store(true);

@@ -45,7 +45,7 @@ void log_warning(fmt::format_string<Args...> format, Args&&... args) {
 // every ten per cent) when stderr is piped. Not thread-safe.
 class Progress {
  public:
-  Progress(std::string title, uint64_t total);  // total 0: unknown
+  Progress(std::string title, uint64_t total);  // total 0: unknown, shows the note
   ~Progress();                                  // clears the bar
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

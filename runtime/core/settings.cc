@@ -103,6 +103,19 @@ std::optional<std::string_view> variable(std::span<const std::string> environmen
   return std::nullopt;
 }
 
+// A hint at the variable that was meant: `rest` follows the prefix, which all have in common and
+// which would make all look alike. A key without its section is the likeliest slip.
+std::string near_variable(std::string_view rest, std::span<const std::string> names) {
+  std::vector<std::string_view> rests;
+  for (const std::string& name : names) {
+    rests.push_back(std::string_view(name).substr(kPrefix.size()));
+    const std::string_view key = rests.back().substr(rests.back().find('_') + 1);
+    if (key == rest) return fmt::format(", did you mean '{}'?", name);
+  }
+  const auto near = nearest_name(rest, rests);
+  return near ? fmt::format(", did you mean '{}{}'?", kPrefix, *near) : "";
+}
+
 std::string_view home_folder(std::span<const std::string> environment) {
   return variable(environment, "HOME").value_or("");
 }
@@ -214,15 +227,14 @@ Status Settings::apply_environment(std::span<const std::string> environment) {
     AC_TRY_STATUS(check_value(row, *text, where));
     values_[setting_name(row)] = {std::string(*text), where};
   }
-  const std::vector<std::string_view> known(names.begin(), names.end());
   for (const std::string& entry : environment) {
     const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
     if (!name.starts_with(kPrefix) || name == text("remote.api_key_env") ||
-        std::find(known.begin(), known.end(), name) != known.end()) {
+        std::find(names.begin(), names.end(), name) != names.end()) {
       continue;
     }
-    warnings_.push_back(
-        fmt::format("environment variable {} means nothing{}", name, did_you_mean(name, known)));
+    warnings_.push_back(fmt::format("environment variable {} means nothing{}", name,
+                                    near_variable(name.substr(kPrefix.size()), names)));
   }
   return {};
 }

@@ -210,6 +210,13 @@ TEST_F(SettingsFiles, EnvironmentAndFlagsAreChecked) {
       Settings::load(sources_)->warnings(),
       (std::vector<std::string>{"environment variable AGENTCOMPRESS_GENERATE_SEDE means nothing, "
                                 "did you mean 'AGENTCOMPRESS_GENERATE_SEED'?"}));
+  sources_.environment.back() = "AGENTCOMPRESS_SEED=2";
+  EXPECT_EQ(Settings::load(sources_)->warnings(),
+            (std::vector<std::string>{"environment variable AGENTCOMPRESS_SEED means nothing, did "
+                                      "you mean 'AGENTCOMPRESS_GENERATE_SEED'?"}));
+  sources_.environment.back() = "AGENTCOMPRESS_QQQQ=2";
+  EXPECT_EQ(Settings::load(sources_)->warnings(),
+            (std::vector<std::string>{"environment variable AGENTCOMPRESS_QQQQ means nothing"}));
   sources_.environment.back() = "AGENTCOMPRESS_API_KEY=k";  // the default of remote.api_key_env
   EXPECT_TRUE(Settings::load(sources_)->warnings().empty());
   sources_.flags = {{"engine.threads", "x"}};
