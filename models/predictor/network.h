@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ inline constexpr int kHeads = 2;
 inline constexpr int kDHead = kDModel / kHeads;
 inline constexpr int kDFf = 64;
 inline constexpr int kLayers = 2;
+inline constexpr int kPaddedTokens = 16;
 inline constexpr float kNormEpsilon = 1e-5f;
 // A parameter beyond this is refused when a file is read: below it no prompt can make the network
 // overflow into a NaN.
@@ -96,8 +98,8 @@ struct Tape {
   using Stream = Real[kPredictorTokens][kDModel];
   struct Layer {
     Stream input, attn_normed, q, k, v, mixed;
-    Real attn_rms[kPredictorTokens];                               // 1 / root mean square
-    Real weights[kHeads][kPredictorTokens][kPredictorTokens + 1];  // softmax; padded to 16
+    Real attn_rms[kPredictorTokens];                        // 1 / root mean square
+    Real weights[kHeads][kPredictorTokens][kPaddedTokens];  // softmax
     Stream middle, ffn_normed;
     Real ffn_rms[kPredictorTokens];
     Real up[kPredictorTokens][kDFf];      // before the activation
@@ -110,16 +112,52 @@ struct Tape {
   Real logits[kPredictorMaxTiers];
 };
 
-// y[o] = sum_i x[i] * w[i][o] + (bias ? bias[o] : 0)
-template <int kIn, int kOut, class Real>
-inline void apply(const Real* __restrict x, const Real* __restrict w, const Real* bias,
-                  Real* __restrict y) {
-  Real sum[size_t{kOut}];
-  for (int o = 0; o < kOut; ++o) sum[o] = bias == nullptr ? Real(0) : bias[o];
-  for (int i = 0; i < kIn; ++i) {
-    for (int o = 0; o < kOut; ++o) sum[o] += x[i] * w[i * kOut + o];
+// Four floats or two doubles that the compiler keeps in one register. Written out because g++ 12
+// leaves plain loops over small arrays in memory: the whole network takes three times as long.
+template <class Real>
+struct Lanes {
+  typedef Real Vec __attribute__((vector_size(16)));
+  static constexpr int kCount = 16 / static_cast<int>(sizeof(Real));
+  static Vec load(const Real* from) {
+    Vec value;
+    __builtin_memcpy(&value, from, sizeof value);
+    return value;
   }
-  for (int o = 0; o < kOut; ++o) y[o] = sum[o];
+  static void store(Real* to, Vec value) { __builtin_memcpy(to, &value, sizeof value); }
+  static Vec max(Vec a, Vec b) { return a > b ? a : b; }
+};
+
+// y[t][o] = sum_i x[t][i] * w[i][o] + (bias ? bias[o] : 0) for t < n_tokens, summed in order of i.
+template <int kIn, int kOut, class Real>
+inline void apply(const Real (*x)[size_t{kIn}], int n_tokens, const Real* w, const Real* bias,
+                  Real (*y)[size_t{kOut}]) {
+  using L = Lanes<Real>;
+  constexpr int kVecs = 4;
+  constexpr int kBlock = kVecs * L::kCount;
+  static_assert(kOut % kBlock == 0);
+  for (int from = 0; from < kOut; from += kBlock) {
+    typename L::Vec start[size_t{kVecs}] = {};
+    for (int j = 0; bias != nullptr && j < kVecs; ++j)
+      start[j] = L::load(bias + from + j * L::kCount);
+    // Two tokens at a time: eight sums in flight hide the latency of an addition.
+    for (int t = 0; t < n_tokens; t += 2) {
+      const int u = t + 1 < n_tokens ? t + 1 : t;
+      typename L::Vec a[size_t{kVecs}] = {start[0], start[1], start[2], start[3]};
+      typename L::Vec b[size_t{kVecs}] = {start[0], start[1], start[2], start[3]};
+      for (int i = 0; i < kIn; ++i) {
+        const Real* row = w + i * kOut + from;
+        for (int j = 0; j < kVecs; ++j) {
+          const typename L::Vec weight = L::load(row + j * L::kCount);
+          a[j] += x[t][i] * weight;
+          b[j] += x[u][i] * weight;
+        }
+      }
+      for (int j = 0; j < kVecs; ++j) {
+        L::store(y[t] + from + j * L::kCount, a[j]);
+        L::store(y[u] + from + j * L::kCount, b[j]);
+      }
+    }
+  }
 }
 
 // y = x / rms(x) * gain; returns 1 / rms(x).
@@ -132,32 +170,96 @@ inline Real rms_norm(const Real* __restrict x, const Real* __restrict gain, Real
   return scale;
 }
 
+// e^x of each lane for x <= 0. In float a polynomial (Cephes' expf), within two units in the last
+// place and 1.6e-38 below -87: calling std::exp for each of the 900 weights would cost more than
+// all matrices.
+inline Lanes<double>::Vec exp_below_zero(Lanes<double>::Vec x) {
+  for (int i = 0; i < Lanes<double>::kCount; ++i) x[i] = std::exp(x[i]);
+  return x;
+}
+inline Lanes<float>::Vec exp_below_zero(Lanes<float>::Vec x) {
+  typedef int32_t IntVec __attribute__((vector_size(16)));
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  x = Lanes<float>::max(x, Lanes<float>::Vec{} - 87.0f);
+  const Lanes<float>::Vec n = (x * 1.44269504f + kRound) - kRound;
+  const Lanes<float>::Vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Lanes<float>::Vec p = 1.98756915e-4f * r + 1.39819995e-3f;
+  p = p * r + 8.33345190e-3f;
+  p = p * r + 4.16657961e-2f;
+  p = p * r + 1.66666655e-1f;
+  p = p * r + 5.00000012e-1f;
+  p = p * r * r + r + 1.0f;
+  const IntVec power = (__builtin_convertvector(n, IntVec) + 127) << 23;
+  Lanes<float>::Vec scale;
+  __builtin_memcpy(&scale, &power, sizeof scale);
+  return p * scale;
+}
+
+// Softmax of scores[0 .. n_tokens) in place; the places up to kPaddedTokens become nothing.
+template <class Real>
+inline void softmax(Real* scores, int n_tokens) {
+  using L = Lanes<Real>;
+  for (int s = n_tokens; s < kPaddedTokens; ++s) scores[s] = -HUGE_VALF;
+  typename L::Vec top = L::load(scores);
+  for (int s = L::kCount; s < kPaddedTokens; s += L::kCount) top = L::max(top, L::load(scores + s));
+  Real largest = top[0];
+  for (int i = 1; i < L::kCount; ++i) largest = top[i] > largest ? top[i] : largest;
+  typename L::Vec sums = {};
+  for (int s = 0; s < kPaddedTokens; s += L::kCount) {
+    const typename L::Vec weight = exp_below_zero(L::load(scores + s) - largest);
+    L::store(scores + s, weight);
+    sums += weight;
+  }
+  Real sum = sums[0];
+  for (int i = 1; i < L::kCount; ++i) sum += sums[i];
+  const Real share = Real(1) / sum;
+  for (int s = 0; s < kPaddedTokens; s += L::kCount)
+    L::store(scores + s, L::load(scores + s) * share);
+}
+
 template <class Real>
 inline void attend(typename Tape<Real>::Layer& layer, int n_tokens) {
+  using L = Lanes<Real>;
+  constexpr int kScoreVecs = kPaddedTokens / L::kCount;
+  constexpr int kMixedVecs = kDHead / L::kCount;
   const Real scale = Real(1) / std::sqrt(Real(kDHead));
+  // Keys with tokens innermost, padded with zeros, so that loops over tokens have a fixed length.
+  Real keys[kDModel][kPaddedTokens] = {};
+  for (int s = 0; s < n_tokens; ++s) {
+    for (int d = 0; d < kDModel; ++d) keys[d][s] = layer.k[s][d] * scale;
+  }
   for (int h = 0; h < kHeads; ++h) {
     const int from = h * kDHead;
     for (int t = 0; t < n_tokens; ++t) {
       Real* weights = layer.weights[h][t];
-      Real top = -HUGE_VALF;
-      for (int s = 0; s < n_tokens; ++s) {
-        Real dot = 0;
-        for (int d = 0; d < kDHead; ++d) dot += layer.q[t][from + d] * layer.k[s][from + d];
-        weights[s] = dot * scale;
-        top = weights[s] > top ? weights[s] : top;
+      typename L::Vec scores[size_t{kScoreVecs}] = {};
+      for (int d = 0; d < kDHead; ++d) {
+        for (int j = 0; j < kScoreVecs; ++j) {
+          scores[j] += layer.q[t][from + d] * L::load(keys[from + d] + j * L::kCount);
+        }
       }
-      Real sum = 0;
+      for (int j = 0; j < kScoreVecs; ++j) L::store(weights + j * L::kCount, scores[j]);
+      softmax(weights, n_tokens);
+      typename L::Vec mixed[size_t{kMixedVecs}] = {};
       for (int s = 0; s < n_tokens; ++s) {
-        weights[s] = std::exp(weights[s] - top);
-        sum += weights[s];
+        for (int j = 0; j < kMixedVecs; ++j) {
+          mixed[j] += weights[s] * L::load(layer.v[s] + from + j * L::kCount);
+        }
       }
-      Real mixed[kDHead] = {};
-      for (int s = 0; s < n_tokens; ++s) {
-        weights[s] /= sum;
-        for (int d = 0; d < kDHead; ++d) mixed[d] += weights[s] * layer.v[s][from + d];
+      for (int j = 0; j < kMixedVecs; ++j) {
+        L::store(layer.mixed[t] + from + j * L::kCount, mixed[j]);
       }
-      for (int d = 0; d < kDHead; ++d) layer.mixed[t][from + d] = mixed[d];
     }
+  }
+}
+
+// y = relu(x)^2
+template <class Real>
+inline void squared_relu(const Real* x, Real* y) {
+  using L = Lanes<Real>;
+  for (int f = 0; f < kDFf; f += L::kCount) {
+    const typename L::Vec positive = L::max(L::load(x + f), typename L::Vec{});
+    L::store(y + f, positive * positive);
   }
 }
 
@@ -184,27 +286,23 @@ void forward(const Real* parameters, int n_tiers, const PromptFeatures& features
     const LayerOffsets& w = at.layers[l];
     auto& output = l + 1 < kLayers ? tape.layers[l + 1].input : tape.output;
     for (int t = 0; t < n; ++t) {
-      Real* normed = layer.attn_normed[t];
-      layer.attn_rms[t] = rms_norm(layer.input[t], parameters + w.attn_norm, normed);
-      apply<kDModel, kDModel, Real>(normed, parameters + w.w_q, nullptr, layer.q[t]);
-      apply<kDModel, kDModel, Real>(normed, parameters + w.w_k, nullptr, layer.k[t]);
-      apply<kDModel, kDModel, Real>(normed, parameters + w.w_v, nullptr, layer.v[t]);
+      layer.attn_rms[t] = rms_norm(layer.input[t], parameters + w.attn_norm, layer.attn_normed[t]);
     }
+    const Real* no_bias = nullptr;
+    apply<kDModel, kDModel>(layer.attn_normed, n, parameters + w.w_q, no_bias, layer.q);
+    apply<kDModel, kDModel>(layer.attn_normed, n, parameters + w.w_k, no_bias, layer.k);
+    apply<kDModel, kDModel>(layer.attn_normed, n, parameters + w.w_v, no_bias, layer.v);
     attend<Real>(layer, n);
+    apply<kDModel, kDModel>(layer.mixed, n, parameters + w.w_o, parameters + w.b_o, layer.middle);
     for (int t = 0; t < n; ++t) {
-      Real* middle = layer.middle[t];
-      apply<kDModel, kDModel>(layer.mixed[t], parameters + w.w_o, parameters + w.b_o, middle);
-      for (int d = 0; d < kDModel; ++d) middle[d] += layer.input[t][d];
-      layer.ffn_rms[t] = rms_norm(middle, parameters + w.ffn_norm, layer.ffn_normed[t]);
-      apply<kDModel, kDFf>(layer.ffn_normed[t], parameters + w.w_up, parameters + w.b_up,
-                           layer.up[t]);
-      for (int f = 0; f < kDFf; ++f) {
-        const Real positive = layer.up[t][f] > Real(0) ? layer.up[t][f] : Real(0);
-        layer.hidden[t][f] = positive * positive;
-      }
-      apply<kDFf, kDModel>(layer.hidden[t], parameters + w.w_down, parameters + w.b_down,
-                           output[t]);
-      for (int d = 0; d < kDModel; ++d) output[t][d] += middle[d];
+      for (int d = 0; d < kDModel; ++d) layer.middle[t][d] += layer.input[t][d];
+      layer.ffn_rms[t] = rms_norm(layer.middle[t], parameters + w.ffn_norm, layer.ffn_normed[t]);
+    }
+    apply<kDModel, kDFf>(layer.ffn_normed, n, parameters + w.w_up, parameters + w.b_up, layer.up);
+    for (int t = 0; t < n; ++t) squared_relu(layer.up[t], layer.hidden[t]);
+    apply<kDFf, kDModel>(layer.hidden, n, parameters + w.w_down, parameters + w.b_down, output);
+    for (int t = 0; t < n; ++t) {
+      for (int d = 0; d < kDModel; ++d) output[t][d] += layer.middle[t][d];
     }
   }
   for (int d = 0; d < kDModel; ++d) {

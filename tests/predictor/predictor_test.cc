@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <ctime>
@@ -171,6 +172,25 @@ TEST(Predictor, AgreesWithThePlainEquations) {
       }
     }
   }
+}
+
+TEST(Predictor, ExponentialIsWithinTwoUnits) {
+  // Every 997th float from -0 down to -87, past which the weight of a piece is as good as none.
+  float largest_error = 0;
+  uint32_t bits = 0x80000000u;
+  while (std::bit_cast<float>(bits) >= -87.0f) {
+    const float x = std::bit_cast<float>(bits);
+    const float expected = std::exp(x);
+    const float unit = std::nextafter(expected, 2.0f) - expected;
+    const float y = predictor::exp_below_zero(predictor::Lanes<float>::Vec{x, 0, -1, x})[3];
+    largest_error = std::max(largest_error, std::abs(y - expected) / unit);
+    bits += 997;
+  }
+  EXPECT_LE(largest_error, 2.0f);
+  const auto far =
+      predictor::exp_below_zero(predictor::Lanes<float>::Vec{-88, -1e30f, -HUGE_VALF, 0});
+  for (int i = 0; i < 3; ++i) EXPECT_LT(far[i], 2e-38f);
+  EXPECT_EQ(far[3], 1.0f);
 }
 
 TEST(Predictor, SamePromptSameBits) {
