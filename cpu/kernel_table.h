@@ -46,7 +46,8 @@ struct PrepareArgs {
   void* out = nullptr;  // the whole buffer, 64-byte aligned
 };
 
-// C[m, n] += A[m, k] B, bf16 products and f32 sums, for training.
+// C[m, n] += A[m, k] B[n, k]^T, bf16 products and f32 sums, for training. Strides count floats from
+// one stored row to the next. Nothing may overlap.
 struct GemmBf16Args {
   const float* a = nullptr;  // [m, k], or [k, m] when a_is_transposed
   size_t a_stride = 0;
@@ -57,7 +58,7 @@ struct GemmBf16Args {
   float* c = nullptr;  // [m, n]
   size_t c_stride = 0;
   size_t m = 0, n = 0, k = 0;
-  void* scratch = nullptr;  // gemm_bf16_scratch_bytes(m, n, k)
+  void* scratch = nullptr;  // gemm_bf16_scratch_bytes(m, k), 64-byte aligned
 };
 
 // Rows [16 * group_begin, 16 * group_end) between row-major GGUF blocks and the packed layout.

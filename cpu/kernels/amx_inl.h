@@ -161,15 +161,19 @@ struct PanelDecoded {
   }
 };
 
-// kTokenTiles x kGroups tiles of C over all steps. Tiles 0..3 are C, 4 and 5 A, 6 and 7 B.
+// kTokenTiles x kGroups tiles of C over all steps, beginning as what lies at `start`. Tiles 0..3
+// are C, 4 and 5 A, 6 and 7 B.
 template <size_t kTokenTiles, size_t kGroups>
 AC_INLINE void multiply_tiles_amx(const uint8_t* a, const uint8_t* b, size_t steps,
-                                  const float* bias, float* c, size_t c_stride) {
-  // Every line of C begins as the bias: a stride of 0.
-  _tile_loadd(0, bias, 0);
-  if constexpr (kGroups == 2) _tile_loadd(1, bias + 16, 0);
-  if constexpr (kTokenTiles == 2) _tile_loadd(2, bias, 0);
-  if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_loadd(3, bias + 16, 0);
+                                  const float* start, size_t start_stride, float* c,
+                                  size_t c_stride) {
+  const auto from = static_cast<int64_t>(start_stride * sizeof(float));
+  _tile_loadd(0, start, from);
+  if constexpr (kGroups == 2) _tile_loadd(1, start + 16, from);
+  if constexpr (kTokenTiles == 2) _tile_loadd(2, start + 16 * start_stride, from);
+  if constexpr (kTokenTiles == 2 && kGroups == 2) {
+    _tile_loadd(3, start + 16 * start_stride + 16, from);
+  }
   for (size_t step = 0; step < steps; ++step, a += kStepBytes, b += kStepBytes) {
     _tile_loadd(6, b, 64);
     _tile_loadd(4, a, 64);
@@ -185,6 +189,23 @@ AC_INLINE void multiply_tiles_amx(const uint8_t* a, const uint8_t* b, size_t ste
   if constexpr (kGroups == 2) _tile_stored(1, c + 16, stride);
   if constexpr (kTokenTiles == 2) _tile_stored(2, c + 16 * c_stride, stride);
   if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_stored(3, c + 16 * c_stride + 16, stride);
+}
+
+// The same for up to 32 tokens and one or two groups of rows.
+void multiply_square(const uint8_t* a, const uint8_t* b, size_t steps, size_t n_tokens,
+                     size_t n_groups, const float* start, size_t start_stride, float* c,
+                     size_t c_stride) {
+  if (n_tokens > 16) {
+    if (n_groups == 2) {
+      multiply_tiles_amx<2, 2>(a, b, steps, start, start_stride, c, c_stride);
+    } else {
+      multiply_tiles_amx<2, 1>(a, b, steps, start, start_stride, c, c_stride);
+    }
+  } else if (n_groups == 2) {
+    multiply_tiles_amx<1, 2>(a, b, steps, start, start_stride, c, c_stride);
+  } else {
+    multiply_tiles_amx<1, 1>(a, b, steps, start, start_stride, c, c_stride);
+  }
 }
 
 // Up to 32 tokens from `token` on times up to two groups from `group` on; b is their panel.
@@ -205,17 +226,8 @@ void multiply_corner(const MatmulArgs& args, size_t token, size_t group, const u
   float* y = args.y + token * args.y_stride + row;
   float* to = whole ? y : corner;
   const size_t stride = whole ? args.y_stride : 32;
-  if (n_tokens > 16) {
-    if (n_groups == 2) {
-      multiply_tiles_amx<2, 2>(a, b, steps, bias, to, stride);
-    } else {
-      multiply_tiles_amx<2, 1>(a, b, steps, bias, to, stride);
-    }
-  } else if (n_groups == 2) {
-    multiply_tiles_amx<1, 2>(a, b, steps, bias, to, stride);
-  } else {
-    multiply_tiles_amx<1, 1>(a, b, steps, bias, to, stride);
-  }
+  // Every line of C begins as the bias: a stride of 0.
+  multiply_square(a, b, steps, n_tokens, n_groups, bias, 0, to, stride);
   if (whole) return;
   for (size_t t = 0; t < n_tokens; ++t) {
     for (size_t i = 0; i < n_rows; ++i) y[t * args.y_stride + i] = corner[t * 32 + i];

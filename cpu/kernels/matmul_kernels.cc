@@ -7,6 +7,7 @@
 #include "cpu/simd/simd.h"
 #if defined(AC_ISA_amx)
 #include "cpu/kernels/amx_inl.h"
+#include "cpu/kernels/gemm_bf16_inl.h"
 #endif
 
 namespace ac::cpu::AC_ISA {
@@ -29,13 +30,14 @@ const MatmulKernels matmul_kernels = {
     .amx_q8_0_r16 = multiply_amx<PanelQ8>,
     .amx_q4_0_r16 = multiply_amx<PanelQ4>,
     .amx_decoded = multiply_amx<PanelDecoded>,
+    .gemm_bf16 = gemm_bf16,
 #else
     .prepare_bf16_tiles = nullptr,
     .amx_q8_0_r16 = nullptr,
     .amx_q4_0_r16 = nullptr,
     .amx_decoded = nullptr,
-#endif
     .gemm_bf16 = nullptr,
+#endif
     .pack_q8_0 = pack_matrix<GgufQ8>,
     .pack_q4_0 = pack_matrix<GgufQ4>,
     .unpack_q8_0 = unpack_matrix<GgufQ8>,

@@ -17,11 +17,21 @@ struct GgufQ4 {
   static constexpr size_t kQuads = 4;
 };
 
-// The 2 * kQuads quads of one pair of blocks, for 16 rows: quads[row][i] <-> lines[i][row].
-template <size_t kColumns>
-AC_INLINE void transpose(const uint32_t (&from)[16][kColumns], uint32_t* lines) {
-  for (size_t i = 0; i < kColumns; ++i) {
-    for (size_t row = 0; row < 16; ++row) lines[16 * i + row] = from[row][i];
+// quads[row][i] -> lines[i][row] for the first n_lines of 16 columns, a square of lanes at a time.
+AC_INLINE void transpose_quads(const uint32_t (&quads)[16][16], size_t n_lines, uint8_t* lines) {
+  const auto* from = reinterpret_cast<const float*>(quads);
+  auto* to = reinterpret_cast<float*>(lines);
+  for (size_t i = 0; i < n_lines; i += kLanes) {
+    for (size_t row = 0; row < 16; row += kLanes) {
+      F32 square[kLanes];
+#pragma GCC unroll 16
+      for (size_t j = 0; j < kLanes; ++j) square[j] = load(from + (row + j) * 16 + i);
+      transpose(square);
+#pragma GCC unroll 16
+      for (size_t j = 0; j < kLanes; ++j) {
+        if (i + j < n_lines) store(to + (i + j) * 16 + row, square[j]);
+      }
+    }
   }
 }
 
@@ -36,7 +46,10 @@ void pack_matrix(const PackArgs& args) noexcept {
     auto* pair = static_cast<uint8_t*>(args.to) + group * n_pairs * kPairBytes;
     for (size_t p = 0; p < n_pairs; ++p, pair += kPairBytes) {
       uint16_t scales[2][16] = {};
-      uint32_t quads[16][2 * kQuads] = {};
+      alignas(64) uint32_t quads[16][16];
+      if (2 * p + 2 > n_blocks || 16 * group + 16 > args.n_out) {
+        __builtin_memset(quads, 0, sizeof(quads));
+      }
       for (size_t r = 0; r < 16 && 16 * group + r < args.n_out; ++r) {
         const uint8_t* row = from + (16 * group + r) * n_blocks * Gguf::kBlockBytes;
         for (size_t b = 0; b < 2 && 2 * p + b < n_blocks; ++b) {
@@ -46,7 +59,7 @@ void pack_matrix(const PackArgs& args) noexcept {
         }
       }
       __builtin_memcpy(pair, scales, 64);
-      transpose(quads, reinterpret_cast<uint32_t*>(pair + 64));
+      transpose_quads(quads, 2 * kQuads, pair + 64);
     }
   }
 }
