@@ -155,14 +155,50 @@ struct Values {
   }
 };
 
-// One row of scores of this tile becomes weights; returns the factor for what was summed before.
-// Only the keys [visible_begin, visible_end) count; the others' weights become zero.
-AC_INLINE float soften(float* scores, size_t n_keys, size_t visible_begin, size_t visible_end,
-                       float softcap, float& maximum, float& total) {
+struct Softening {
+  float maximum;
+  float total;
+  float correction;  // for what was summed before
+};
+
+// kCount vectors of scores become weights, all of them visible.
+template <size_t kCount>
+AC_INLINE Softening soften_vectors(float* scores, float maximum, float total) {
+  F32 s[kCount];
+  F32 largest = splat(maximum);
+  for (size_t j = 0; j < kCount; ++j) {
+    s[j] = load(scores + j * kLanes);
+    largest = vmax(largest, s[j]);
+  }
+  const float new_maximum = reduce_max(largest);
+  const F32 shift = splat(new_maximum);
+  F32 sum = zero();
+  for (size_t j = 0; j < kCount; ++j) {
+    s[j] = vexp(sub(s[j], shift));
+    store(scores + j * kLanes, s[j]);
+    sum = add(sum, s[j]);
+  }
+  // Most tiles leave the maximum as it is.
+  float correction = 1.0f;
+  if (new_maximum != maximum) {
+    float factor[kLanes];
+    store(factor, vexp(splat(maximum - new_maximum)));
+    correction = factor[0];
+  }
+  return {new_maximum, total * correction + reduce_add(sum), correction};
+}
+
+// One row of scores of this tile becomes weights. Only the keys [visible_begin, visible_end) count;
+// the others' weights become zero.
+AC_INLINE Softening soften(float* scores, size_t n_keys, size_t visible_begin, size_t visible_end,
+                           float softcap, float maximum, float total) {
   const size_t n_padded = (n_keys + kKvTile - 1) / kKvTile * kKvTile;
   if (softcap > 0.0f) {
     const F32 cap = splat(softcap);
     for (size_t i = 0; i < n_padded; i += kLanes) store(scores + i, capped(load(scores + i), cap));
+  }
+  if (visible_begin == 0 && visible_end == kKeyTile) {
+    return soften_vectors<kKeyTile / kLanes>(scores, maximum, total);
   }
   for (size_t i = 0; i < visible_begin; ++i) scores[i] = kNoMaximum;
   for (size_t i = visible_end; i < n_padded; ++i) scores[i] = kNoMaximum;
@@ -170,19 +206,17 @@ AC_INLINE float soften(float* scores, size_t n_keys, size_t visible_begin, size_
   for (size_t i = 0; i < n_padded; i += kLanes) largest = vmax(largest, load(scores + i));
   const float new_maximum = reduce_max(largest);
   const F32 shift = splat(new_maximum);
-  F32 sum = zero();
   for (size_t i = 0; i < n_padded; i += kLanes) {
     store(scores + i, vexp(sub(load(scores + i), shift)));
   }
   // vexp is never zero; what is not visible must be.
   for (size_t i = 0; i < visible_begin; ++i) scores[i] = 0.0f;
   for (size_t i = visible_end; i < n_padded; ++i) scores[i] = 0.0f;
+  F32 sum = zero();
   for (size_t i = 0; i < n_padded; i += kLanes) sum = add(sum, load(scores + i));
-  float correction[kLanes];
-  store(correction, vexp(splat(maximum - new_maximum)));
-  maximum = new_maximum;
-  total = total * correction[0] + reduce_add(sum);
-  return correction[0];
+  float factor[kLanes];
+  store(factor, vexp(splat(maximum - new_maximum)));
+  return {new_maximum, total * factor[0] + reduce_add(sum), factor[0]};
 }
 
 // --- widening a tile
@@ -267,12 +301,14 @@ void attend_tile(const AttendArgs& args, const RowState& state, int32_t tile_beg
     }
     int32_t end = position + 1 - tile_begin;
     if (end > static_cast<int32_t>(n_keys)) end = static_cast<int32_t>(n_keys);
-    const float correction =
+    const Softening softening =
         soften(state.scores + row * kKeyTile, n_keys, static_cast<size_t>(begin),
                static_cast<size_t>(end), args.softcap, state.maximum[row], state.total[row]);
-    if (correction != 1.0f) {
+    state.maximum[row] = softening.maximum;
+    state.total[row] = softening.total;
+    if (softening.correction != 1.0f) {
       float* acc = state.acc + row * kv.d_padded;
-      const F32 factor = splat(correction);
+      const F32 factor = splat(softening.correction);
       for (size_t d = 0; d < kv.d_padded; d += kLanes) store(acc + d, mul(load(acc + d), factor));
     }
   }
