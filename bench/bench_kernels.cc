@@ -1,6 +1,6 @@
 // Matrix kernels beside what the machine can do: GB/s of weights for one token, GOP/s for many.
 //
-//   bench_kernels [--isa NAME] [--threads N] [--tokens N] [--format NAME] [--cpu-time]
+//   bench_kernels [--isa NAME] [--threads N] [--tokens N] [--format NAME] [--cpu-time] [--pack]
 //
 // Decode streams more than 1 GB of different matrices, so that none is in a cache; prefill
 // multiplies 512 tokens with TinyLlama-1.1B's widest matrix. One thread a core, pinned.
@@ -164,6 +164,27 @@ void report(const Isa& isa, WeightFormat format, size_t n_tokens, size_t n_threa
              static_cast<double>(w.bytes) / s / 1e9, ops / s / 1e9);
 }
 
+// GGUF rows into the packed layout, as loading a file does: GB/s of rows read.
+void report_pack(const Isa& isa, WeightFormat packed, size_t n_threads) {
+  const WeightFormat format = cpu::unpacked_format(packed);
+  const std::array<int64_t, 2> axes = {32000, 2048};
+  const uint64_t bytes = *tensor_bytes(format, axes);
+  Buffer from = std::move(*Buffer::allocate(bytes));
+  Buffer to = std::move(*Buffer::allocate(*tensor_bytes(packed, axes)));
+  const auto groups = static_cast<size_t>(cpu::packed_groups(axes[0]));
+  const double s = best_time(n_threads, 4, [&](size_t worker) {
+    cpu::pack_groups(*isa.matmul, format,
+                     {.from = from.data(),
+                      .to = to.data(),
+                      .n_out = 32000,
+                      .n_in = 2048,
+                      .group_begin = groups * worker / n_threads,
+                      .group_end = groups * (worker + 1) / n_threads});
+  });
+  fmt::print("{:9} {:9} threads {} packing      {:7.2f} GB/s\n", isa.name,
+             weight_format_info(packed).name, n_threads, static_cast<double>(bytes) / s / 1e9);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Matrix kernels against the machine's limits");
   std::vector<std::string> isa_names;
@@ -174,6 +195,8 @@ int run(int argc, char** argv) {
   app.add_option("--format", format_names, "weight formats")->capture_default_str();
   app.add_option("--threads", threads, "threads")->capture_default_str();
   app.add_option("--tokens", tokens, "tokens at once")->capture_default_str();
+  bool pack = false;
+  app.add_flag("--pack", pack, "time packing instead of products");
   app.add_flag("--cpu-time", use_cpu_time, "count the time computed, not the time passed");
   CLI11_PARSE(app, argc, argv);
   for (const Isa& isa : cpu::isas()) {
@@ -185,6 +208,12 @@ int run(int argc, char** argv) {
       if (!format) {
         fmt::print(stderr, "bench_kernels: no weight format '{}'\n", name);
         return 2;
+      }
+      if (pack) {
+        if (weight_format_info(*format).group_rows > 1) {
+          for (size_t n_threads : threads) report_pack(isa, *format, n_threads);
+        }
+        continue;
       }
       for (size_t n_tokens : tokens) {
         for (size_t n_threads : threads) report(isa, *format, n_tokens, n_threads);

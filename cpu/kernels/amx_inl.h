@@ -94,6 +94,7 @@ struct PanelQ8 {
     const auto* pair =
         reinterpret_cast<const uint8_t*>(args.weights) + group * n_pairs * FormatQ8::kPairBytes;
     for (size_t p = 0; p < n_pairs; ++p, pair += FormatQ8::kPairBytes) {
+      prefetch_pair<FormatQ8>(pair);
       for (size_t b = 0; b < 2; ++b, panel += kStepBytes) {
         const F32 scale = load_f16(reinterpret_cast<const uint16_t*>(pair) + 16 * b);
 #pragma GCC unroll 8
@@ -117,6 +118,7 @@ struct PanelQ4 {
         reinterpret_cast<const uint8_t*>(args.weights) + group * n_pairs * FormatQ4::kPairBytes;
     const __m512 values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
     for (size_t p = 0; p < n_pairs; ++p, pair += FormatQ4::kPairBytes) {
+      prefetch_pair<FormatQ4>(pair);
       for (size_t b = 0; b < 2; ++b, panel += kStepBytes) {
         const F32 scale = load_f16(reinterpret_cast<const uint16_t*>(pair) + 16 * b);
 #pragma GCC unroll 4
@@ -161,6 +163,14 @@ struct PanelDecoded {
   }
 };
 
+template <size_t kTokenTiles, size_t kGroups>
+AC_INLINE void multiply_loaded() {
+  _tile_dpbf16ps(0, 4, 6);
+  if constexpr (kGroups == 2) _tile_dpbf16ps(1, 4, 7);
+  if constexpr (kTokenTiles == 2) _tile_dpbf16ps(2, 5, 6);
+  if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_dpbf16ps(3, 5, 7);
+}
+
 // kTokenTiles x kGroups tiles of C over all steps, beginning as what lies at `start`. Tiles 0..3
 // are C, 4 and 5 A, 6 and 7 B.
 template <size_t kTokenTiles, size_t kGroups>
@@ -174,15 +184,19 @@ AC_INLINE void multiply_tiles_amx(const uint8_t* a, const uint8_t* b, size_t ste
   if constexpr (kTokenTiles == 2 && kGroups == 2) {
     _tile_loadd(3, start + 16 * start_stride + 16, from);
   }
-  for (size_t step = 0; step < steps; ++step, a += kStepBytes, b += kStepBytes) {
+  // Two steps at a time: in the second, A is where B was in the first, so the loads change places
+  // and every quarter of 4096 bytes is visited once in four loads.
+  for (size_t step = 0; step < steps; step += 2, a += 2 * kStepBytes, b += 2 * kStepBytes) {
     _tile_loadd(6, b, 64);
     _tile_loadd(4, a, 64);
     if constexpr (kGroups == 2) _tile_loadd(7, b + kTileBytes, 64);
     if constexpr (kTokenTiles == 2) _tile_loadd(5, a + kTileBytes, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kGroups == 2) _tile_dpbf16ps(1, 4, 7);
-    if constexpr (kTokenTiles == 2) _tile_dpbf16ps(2, 5, 6);
-    if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_dpbf16ps(3, 5, 7);
+    multiply_loaded<kTokenTiles, kGroups>();
+    _tile_loadd(4, a + kStepBytes, 64);
+    _tile_loadd(6, b + kStepBytes, 64);
+    if constexpr (kTokenTiles == 2) _tile_loadd(5, a + kStepBytes + kTileBytes, 64);
+    if constexpr (kGroups == 2) _tile_loadd(7, b + kStepBytes + kTileBytes, 64);
+    multiply_loaded<kTokenTiles, kGroups>();
   }
   const auto stride = static_cast<int64_t>(c_stride * sizeof(float));
   _tile_stored(0, c, stride);

@@ -139,6 +139,14 @@ struct FormatQ4 {
 // How far ahead of its use a line is asked for. The processor's own prefetching stops at page ends.
 constexpr size_t kPrefetchBytes = 4096;
 
+template <class Format>
+AC_INLINE void prefetch_pair(const uint8_t* pair) {
+#pragma GCC unroll 17
+  for (size_t line = 0; line < Format::kPairBytes; line += 64) {
+    prefetch(pair + kPrefetchBytes + line);
+  }
+}
+
 // One group of 16 rows times kTokens tokens from `token` on.
 template <class Format, size_t kTokens>
 void multiply_group(const MatmulArgs& args, size_t group, size_t token, bool is_streamed) {
@@ -160,12 +168,7 @@ void multiply_group(const MatmulArgs& args, size_t group, size_t token, bool is_
     for (size_t v = 0; v < kVectors; ++v) total[t][v] = zero();
   }
   for (size_t p = 0; p < n_pairs; ++p) {
-    if (is_streamed) {
-#pragma GCC unroll 17
-      for (size_t line = 0; line < Format::kPairBytes; line += 64) {
-        prefetch(pair + kPrefetchBytes + line);
-      }
-    }
+    if (is_streamed) prefetch_pair<Format>(pair);
     for (size_t b = 0; b < 2; ++b) {
 #pragma GCC unroll 4
       for (size_t v = 0; v < kVectors; ++v) {
