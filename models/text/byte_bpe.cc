@@ -6,6 +6,7 @@
 #include "models/text/partition.h"
 #include "models/text/piece_cache.h"
 #include "models/text/pretokenizer.h"
+#include "models/text/token_buffer.h"
 #include "models/text/vocabulary.h"
 
 namespace ac::text {
@@ -109,12 +110,13 @@ class ByteBpe final : public Tokenizer {
 
 class ByteBpe::Encoder {
  public:
-  Encoder(const ByteBpe& bpe, std::vector<int32_t>& out) : bpe_(bpe), out_(out) {}
+  Encoder(const ByteBpe& bpe, TokenBuffer& out) : bpe_(bpe), out_(out) {}
 
   void run(std::string_view text) {
     const auto sink = [](void* self, const char* begin, const char* end) {
       static_cast<Encoder*>(self)->piece({begin, static_cast<size_t>(end - begin)});
     };
+    text_end_ = text.data() + text.size();
     split_pieces(bpe_.pre_.kind, text, sink, this);
   }
 
@@ -127,19 +129,18 @@ class ByteBpe::Encoder {
  private:
   void piece(std::string_view text) {
     if (text.size() > PieceCache::kMaxBytes) return merge(text);
-    PieceCache::Entry& entry = cache_.slot(bpe_.cache_owner_, text);
-    if (PieceCache::holds(entry, bpe_.cache_owner_, text)) {
-      out_.insert(out_.end(), entry.tokens, entry.tokens + entry.n_tokens);
-      return;
-    }
+    const auto readable = static_cast<size_t>(text_end_ - text.data());
+    const PieceCache::Key key = PieceCache::key(bpe_.cache_owner_, text, readable);
+    PieceCache::Entry& entry = cache_.slot(key);
+    if (entry.holds(key)) return out_.push(entry);
     const size_t before = out_.size();
     merge(text);
-    PieceCache::store(entry, bpe_.cache_owner_, text, std::span(out_).subspan(before));
+    PieceCache::store(entry, key, out_.from(before));
   }
 
   void merge(std::string_view text) {
     if (bpe_.pre_.whole_words && text.size() <= bpe_.vocabulary_.max_token_bytes()) {
-      if (const int32_t id = bpe_.vocabulary_.find(text); id >= 0) return out_.push_back(id);
+      if (const int32_t id = bpe_.vocabulary_.find(text); id >= 0) return out_.push(id);
     }
     const auto byte_symbol = [this](char c) {
       return Symbol{1, bpe_.vocabulary_.byte_token(static_cast<uint8_t>(c))};
@@ -163,11 +164,12 @@ class ByteBpe::Encoder {
 
   void put(int32_t token) {
     if (token < 0 && bpe_.vocabulary_.unknown) token = *bpe_.vocabulary_.unknown;
-    if (token >= 0) out_.push_back(token);
+    if (token >= 0) out_.push(token);
   }
 
   const ByteBpe& bpe_;
-  std::vector<int32_t>& out_;
+  TokenBuffer& out_;
+  const char* text_end_ = nullptr;  // of the run of text that pieces point into
   PieceCache& cache_ = PieceCache::of_this_thread();
   std::optional<LongMerger> long_;
   std::vector<Symbol> symbols_;
@@ -175,17 +177,16 @@ class ByteBpe::Encoder {
 
 std::vector<int32_t> ByteBpe::encode(std::string_view text,
                                      std::span<const ByteRange> literal) const {
-  std::vector<int32_t> out;
-  out.reserve(text.size() / 4 + 8);
+  TokenBuffer out(text.size());
   Encoder encoder(*this, out);
   for (const Fragment& fragment : partition(vocabulary_, text, literal)) {
     if (fragment.special >= 0) {
-      out.push_back(fragment.special);
+      out.push(fragment.special);
     } else {
       encoder.run(fragment.text);
     }
   }
-  return out;
+  return std::move(out).take();
 }
 
 Status ByteBpe::read_merges(const Checkpoint& checkpoint) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 
 #include "models/text/unicode.h"
 
@@ -24,8 +26,41 @@ const char* skip_while(const char* p, const char* end, Predicate holds) {
   return p;
 }
 
+// How many of the eight bytes at p, from the first on, are letters of ASCII.
+size_t count_ascii_letters(const char* p) {
+  constexpr uint64_t kOnes = 0x0101010101010101u;
+  constexpr uint64_t kHigh = 0x80 * kOnes;
+  uint64_t bytes;
+  std::memcpy(&bytes, p, 8);
+  // Seven bits of each byte, in lower case; adding what is missing to 128 carries into the eighth.
+  const uint64_t low = (bytes | 0x20 * kOnes) & ~kHigh;
+  const uint64_t from_a = low + (0x80 - 'a') * kOnes;
+  const uint64_t beyond_z = low + (0x80 - 'z' - 1) * kOnes;
+  const uint64_t others = ~(from_a & ~beyond_z & ~bytes) & kHigh;
+  return others == 0 ? 8 : static_cast<size_t>(std::countr_zero(others)) / 8;
+}
+
+// Letters, most of which are ASCII, by a class that holds them all.
+template <class Predicate>
+const char* skip_letters_of(const char* p, const char* end, Predicate holds) {
+  while (end - p >= 8) {
+    const size_t n = count_ascii_letters(p);
+    p += n;
+    if (n == 8) continue;
+    const Char c = char_at(p, end);
+    if (c.code < 0x80 || !holds(c)) return p;
+    p += c.size;
+  }
+  return skip_while(p, end, holds);
+}
+
 const char* skip_letters(const char* p, const char* end) {
-  return skip_while(p, end, [](Char c) { return one_of(c, kLetter); });
+  return skip_letters_of(p, end, [](Char c) { return one_of(c, kLetter); });
+}
+
+bool is_ascii_letter(char c) {
+  const auto byte = static_cast<uint8_t>(c);
+  return byte < 0x80 && (detail::kAsciiClasses[byte] & kLetter) != 0;
 }
 
 // 's 't 'm 'd 're 've 'll at an apostrophe; nullptr when there is none.
@@ -64,7 +99,9 @@ const char* white_space(const char* p, const char* end) {
 
 // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 struct Gpt2 {
+  static constexpr bool kFindsWords = true;
   static const char* next(const char* p, const char* end) {
+    if (end - p > 1 && *p == ' ' && is_ascii_letter(p[1])) return skip_letters(p + 2, end);
     if (*p == '\'') {
       if (const char* q = contraction<false>(p, end)) return q;
     }
@@ -84,7 +121,9 @@ struct Gpt2 {
 // | ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 template <int kMaxDigits>
 struct Llama3 {
+  static constexpr bool kFindsWords = true;
   static const char* next(const char* p, const char* end) {
+    if (end - p > 1 && *p == ' ' && is_ascii_letter(p[1])) return skip_letters(p + 2, end);
     if (*p == '\'') {
       if (const char* q = contraction<true>(p, end)) return q;
     }
@@ -114,6 +153,7 @@ struct Llama3 {
 // depend on the text when there is none.
 template <class Find>
 struct MatchesAndGaps {
+  static constexpr bool kFindsWords = Find::kFindsWords;
   static const char* next(const char* p, const char* end) {
     if (const char* q = Find::match(p, end)) return q;
     do {
@@ -125,6 +165,7 @@ struct MatchesAndGaps {
 
 // [\r\n]
 struct LineEnd {
+  static constexpr bool kFindsWords = false;
   static const char* match(const char* p, const char*) {
     return *p == '\r' || *p == '\n' ? p + 1 : nullptr;
   }
@@ -133,6 +174,7 @@ struct LineEnd {
 // \p{N}{1,kMax}; kMax 0: \p{N}+
 template <int kMax>
 struct Digits {
+  static constexpr bool kFindsWords = false;
   static const char* match(const char* p, const char* end) {
     const char* q = p;
     for (int n = 0; q < end && (kMax == 0 || n < kMax); ++n) {
@@ -146,6 +188,7 @@ struct Digits {
 
 // [0-9][0-9][0-9]
 struct ThreeDigits {
+  static constexpr bool kFindsWords = false;
   static const char* match(const char* p, const char* end) {
     if (end - p < 3) return nullptr;
     const auto digit = [p](size_t i) { return p[i] >= '0' && p[i] <= '9'; };
@@ -157,6 +200,7 @@ struct ThreeDigits {
 enum class Front { kNothing, kOptionalSpace };
 template <class C, Front kFront>
 struct RunOf {
+  static constexpr bool kFindsWords = false;
   static const char* match(const char* p, const char* end) {
     const Char c = char_at(p, end);
     if (kFront == Front::kOptionalSpace && one_of(c, kSpace) && end - p > c.size) {
@@ -168,8 +212,24 @@ struct RunOf {
   }
 };
 
+// RunOf a class that has the letters of ASCII among others.
+template <class C>
+struct RunOfLetters {
+  static constexpr bool kFindsWords = true;
+  static const char* match(const char* p, const char* end) {
+    const Char c = char_at(p, end);
+    if (one_of(c, kSpace) && end - p > c.size) {
+      const char* q = p + c.size;
+      const Char d = char_at(q, end);
+      if (C::has(d)) return skip_letters_of(q + d.size, end, C::has);
+    }
+    return C::has(c) ? skip_letters_of(p + c.size, end, C::has) : nullptr;
+  }
+};
+
 // \s+$
 struct SpaceAtEnd {
+  static constexpr bool kFindsWords = false;
   static const char* next(const char* p, const char* end) {
     const char* q = p;
     while (q < end) {
@@ -193,7 +253,7 @@ struct AnyPunct {
 template <bool kBacktick>
 struct FalconPunct {
   static bool has(Char c) {
-    if (one_of(c, kPunct)) return true;
+    if (!one_of(c, kSymbol)) return one_of(c, kPunct);
     switch (c.code) {
       case '$':
       case '+':
@@ -284,6 +344,7 @@ struct DeepSeekV3Cjk {
 // [!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
 // |\s*[\r\n]+|\s+(?!\S)|\s+
 struct DeepSeekV3 {
+  static constexpr bool kFindsWords = false;
   static const char* match(const char* p, const char* end) {
     const auto word = [](Char c) { return one_of(c, kLetter | kMark); };
     const auto mark = [](Char c) { return one_of(c, kPunct | kSymbol); };
@@ -307,13 +368,22 @@ struct Sink {
   void* context;
 };
 
+// An ASCII word, perhaps with a space in front: no published scanner cuts it once another has found
+// it.
+bool is_plain_word(const char* p, const char* q) {
+  if (q - p > 1 && *p == ' ') ++p;
+  while (q - p >= 8 && count_ascii_letters(p) == 8) p += 8;
+  while (p < q && is_ascii_letter(*p)) ++p;
+  return p == q;
+}
+
 template <class Scanner, class... Rest>
 void cut(const char* p, const char* end, Sink sink) {
   while (p < end) {
     const char* q = Scanner::next(p, end);
-    if constexpr (sizeof...(Rest) == 0) {
+    if (sizeof...(Rest) == 0 || (Scanner::kFindsWords && is_plain_word(p, q))) {
       sink.function(sink.context, p, q);
-    } else {
+    } else if constexpr (sizeof...(Rest) != 0) {
       cut<Rest...>(p, q, sink);
     }
     p = q;
@@ -378,13 +448,12 @@ void split_pieces(PreTokenizer kind, std::string_view text, PieceSink function, 
       return cut<MatchesAndGaps<RunOf<FalconPunct<true>, Front::kNothing>>, Gpt2,
                  MatchesAndGaps<ThreeDigits>>(p, end, sink);
     case PreTokenizer::kDeepSeekLlm:
-      return cut<MatchesAndGaps<LineEnd>,
-                 MatchesAndGaps<RunOf<DeepSeekLetter, Front::kOptionalSpace>>,
+      return cut<MatchesAndGaps<LineEnd>, MatchesAndGaps<RunOfLetters<DeepSeekLetter>>,
                  MatchesAndGaps<RunOf<DeepSeekPunct, Front::kOptionalSpace>>, SpaceAtEnd,
                  MatchesAndGaps<RunOf<DeepSeekCjk, Front::kNothing>>, MatchesAndGaps<Digits<0>>>(
           p, end, sink);
     case PreTokenizer::kDeepSeekCoder:
-      return cut<MatchesAndGaps<LineEnd>, MatchesAndGaps<RunOf<AnyLetter, Front::kOptionalSpace>>,
+      return cut<MatchesAndGaps<LineEnd>, MatchesAndGaps<RunOfLetters<AnyLetter>>,
                  MatchesAndGaps<RunOf<AnyPunct, Front::kOptionalSpace>>,
                  MatchesAndGaps<RunOf<DeepSeekCjk, Front::kNothing>>, MatchesAndGaps<Digits<1>>>(
           p, end, sink);

@@ -6,6 +6,7 @@
 #include "models/text/merger.h"
 #include "models/text/partition.h"
 #include "models/text/piece_cache.h"
+#include "models/text/token_buffer.h"
 #include "models/text/unicode.h"
 #include "models/text/vocabulary.h"
 
@@ -101,7 +102,7 @@ class SentencePiece final : public Tokenizer {
 
 class SentencePiece::Encoder {
  public:
-  Encoder(const SentencePiece& model, std::vector<int32_t>& out) : model_(model), out_(out) {}
+  Encoder(const SentencePiece& model, TokenBuffer& out) : model_(model), out_(out) {}
 
   void run(std::string_view text, bool add_space) {
     std::string rewritten;  // U+2581 in a text means a space
@@ -116,9 +117,12 @@ class SentencePiece::Encoder {
       // Only the first piece needs to be copied.
       const size_t size = piece_size(text, ' ');
       std::string first(" ");
-      piece(first.append(text.substr(0, size)));
+      first.append(text.substr(0, size));
+      text_end_ = first.data() + first.size();
+      piece(first);
       text.remove_prefix(size);
     }
+    text_end_ = text.data() + text.size();
     while (!text.empty()) {
       const size_t first_char = decode_utf8(text.data(), text.data() + text.size()).size;
       const uint32_t code = decode_utf8(text.data(), text.data() + text.size()).code;
@@ -154,14 +158,13 @@ class SentencePiece::Encoder {
 
   void piece(std::string_view text) {
     if (text.size() > PieceCache::kMaxBytes) return merge(text);
-    PieceCache::Entry& entry = cache_.slot(model_.cache_owner_, text);
-    if (PieceCache::holds(entry, model_.cache_owner_, text)) {
-      out_.insert(out_.end(), entry.tokens, entry.tokens + entry.n_tokens);
-      return;
-    }
+    const auto readable = static_cast<size_t>(text_end_ - text.data());
+    const PieceCache::Key key = PieceCache::key(model_.cache_owner_, text, readable);
+    PieceCache::Entry& entry = cache_.slot(key);
+    if (entry.holds(key)) return out_.push(entry);
     const size_t before = out_.size();
     merge(text);
-    PieceCache::store(entry, model_.cache_owner_, text, std::span(out_).subspan(before));
+    PieceCache::store(entry, key, out_.from(before));
   }
 
   void merge(std::string_view text) {
@@ -189,19 +192,20 @@ class SentencePiece::Encoder {
   }
 
   void put(std::string_view bytes, int32_t token) {
-    if (token >= 0) return out_.push_back(token);
+    if (token >= 0) return out_.push(token);
     for (const char c : bytes) {
       const int32_t id = model_.vocabulary_.byte_token(static_cast<uint8_t>(c));
       if (id >= 0) {
-        out_.push_back(id);
+        out_.push(id);
       } else if (model_.vocabulary_.unknown) {
-        return out_.push_back(*model_.vocabulary_.unknown);
+        return out_.push(*model_.vocabulary_.unknown);
       }
     }
   }
 
   const SentencePiece& model_;
-  std::vector<int32_t>& out_;
+  TokenBuffer& out_;
+  const char* text_end_ = nullptr;  // of the run of text that pieces point into
   PieceCache& cache_ = PieceCache::of_this_thread();
   std::optional<LongMerger> long_;
   std::vector<Symbol> symbols_;
@@ -209,20 +213,19 @@ class SentencePiece::Encoder {
 
 std::vector<int32_t> SentencePiece::encode(std::string_view text,
                                            std::span<const ByteRange> literal) const {
-  std::vector<int32_t> out;
-  out.reserve(text.size() / 4 + 8);
+  TokenBuffer out(text.size());
   Encoder encoder(*this, out);
   bool opens = adds_space_;  // at the start and after a mark
   for (const Fragment& fragment : partition(vocabulary_, text, literal)) {
     if (fragment.special >= 0) {
-      out.push_back(fragment.special);
+      out.push(fragment.special);
       opens = adds_space_ && vocabulary_.hidden(fragment.special);
     } else {
       encoder.run(fragment.text, opens);
       opens = false;
     }
   }
-  return out;
+  return std::move(out).take();
 }
 
 Status SentencePiece::read_scores(const Checkpoint& checkpoint) {
