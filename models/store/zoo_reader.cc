@@ -157,7 +157,9 @@ class MappedZoo final : public Zoo, public std::enable_shared_from_this<MappedZo
     if (has_member(kTokenizerMember)) {
       AC_TRY(const std::span<const std::byte> bytes, member(kTokenizerMember));
       AC_TRY(Checkpoint tokenizer, parse_gguf(bytes, owner_, origin));
-      weights.metadata.merge(tokenizer.metadata);
+      for (auto& [key, value] : tokenizer.metadata) {
+        if (key.starts_with("tokenizer.")) weights.metadata.insert_or_assign(key, std::move(value));
+      }
     }
     // The check lives inside the zoo.
     return UncheckedVariant{std::move(weights), {shared_from_this(), checks_[index].get()}};

@@ -10,8 +10,10 @@
 #include "cpu/formats/codecs.h"
 #include "models/arch/model.h"
 #include "models/compress/requantize.h"
+#include "models/predictor/network.h"
 #include "models/predictor/predictor.h"
 #include "models/store/gguf.h"
+#include "runtime/core/rng.h"
 #include "tests/store/store_test_util.h"
 #include "tests/support/compare.h"
 #include "tests/support/plain_backend.h"
@@ -316,6 +318,61 @@ TEST(ZooAdd, VariantsAndPredictor) {
   EXPECT_NE(wrong.error().message.find("not a predictor"), std::string::npos);
   EXPECT_EQ(zoo_add({.zoo_path = folder / "none.zoo", .variants = {"q4_0"}}).error().code,
             ErrorCode::kNotFound);
+}
+
+TEST(ZooAdd, APredictorIsAddedAndReplaced) {
+  const TemporaryFolder folder;
+  const std::string zoo_path = folder / "a.zoo";
+  write_checkpoint(folder / "base.gguf",
+                   test::random_model({.family = "llama", .tokenizer = true}));
+  ASSERT_TRUE(pack_zoo({.base_path = folder / "base.gguf", .zoo_path = zoo_path}));
+  EXPECT_FALSE((*Zoo::open(zoo_path))->open_predictor()->has_value());
+  for (const float value : {0.25f, 0.5f}) {
+    const auto predictor =
+        Predictor::create({.tiers = {"small", "full"},
+                           .parameters = std::vector<float>(
+                               static_cast<size_t>(predictor::offsets_for(2).total), value),
+                           .scale = {1, 1},
+                           .shift = {0, 0},
+                           .facts = {}});
+    ASSERT_TRUE(predictor) << predictor.error().message;
+    write_checkpoint(folder / "p.gguf", predictor->to_checkpoint());
+    const auto report = zoo_add({.zoo_path = zoo_path, .predictor_path = folder / "p.gguf"});
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_EQ(report->manifest.members.size(), 3u);  // tokenizer, the base, one predictor
+    const auto zoo = Zoo::open(zoo_path);
+    ASSERT_TRUE(zoo);
+    EXPECT_TRUE((*zoo)->verify());
+    const auto stored = (*zoo)->open_predictor();
+    ASSERT_TRUE(stored && stored->has_value());
+    const auto read = Predictor::from_checkpoint(**stored);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->parts().parameters, predictor->parts().parameters);
+  }
+}
+
+// The small zoo's every bit is tested beside the reader; here a real one's, at random.
+TEST(Zoo, FlippedBitsOfARealZooAreNoticed) {
+  const std::string base_path = shared_data("models/stories260K.gguf");
+  if (base_path.empty()) GTEST_SKIP() << "no shared test data";
+  const TemporaryFolder folder;
+  ASSERT_TRUE(pack_zoo(
+      {.base_path = base_path, .zoo_path = folder / "a.zoo", .variants = {"q8_0", "q4_0"}}));
+  std::string text = slurp(folder / "a.zoo");
+  const auto is_refused = [&] {
+    const auto zoo = Zoo::parse(std::as_bytes(std::span(text)), nullptr, "flipped");
+    return !zoo || !(*zoo)->verify();
+  };
+  ASSERT_FALSE(is_refused());
+  Rng rng(7);
+  for (int i = 0; i < 400; ++i) {
+    const size_t at = rng.below(text.size());
+    const auto mask = static_cast<char>(1 << rng.below(8));
+    text[at] = static_cast<char>(text[at] ^ mask);
+    EXPECT_TRUE(is_refused()) << "bit of byte " << at;
+    text[at] = static_cast<char>(text[at] ^ mask);
+  }
+  EXPECT_FALSE(is_refused());
 }
 
 }  // namespace
