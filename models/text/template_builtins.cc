@@ -170,15 +170,15 @@ Result<Value> make_list(std::vector<Value> items, Budget& budget) {
 Result<Value> make_dict(std::vector<std::pair<MarkedString, Value>> entries, Budget& budget) {
   AC_TRY_STATUS(budget.spend_elements(entries.size() * entries.size()));
   Dict dict;
-  for (auto& [key, value] : entries) {
-    dict.depth = std::max(dict.depth, value.depth() + 1);
+  for (auto& entry : entries) {
+    dict.depth = std::max(dict.depth, entry.second.depth() + 1);
     const auto same =
         std::find_if(dict.entries.begin(), dict.entries.end(),
-                     [&](const auto& entry) { return entry.first.bytes() == key.bytes(); });
+                     [&](const auto& known) { return known.first.bytes() == entry.first.bytes(); });
     if (same != dict.entries.end()) {
-      same->second = std::move(value);
+      same->second = std::move(entry.second);
     } else {
-      dict.entries.emplace_back(std::move(key), std::move(value));
+      dict.entries.push_back(std::move(entry));
     }
   }
   if (dict.depth > kMaxValueDepth)
