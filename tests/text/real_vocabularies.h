@@ -4,6 +4,8 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <ostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,11 @@ struct RealVocabulary {
   std::string path;      // a GGUF, a folder with vocab.json and merges.txt, or a tokenizer.json
   std::string expected;  // ids, a line a text
 };
+
+// The name that GoogleTest shows for a parameter.
+inline void PrintTo(const RealVocabulary& vocabulary, std::ostream* out) {
+  *out << vocabulary.name;
+}
 
 inline std::vector<RealVocabulary> real_vocabularies(const std::string& shared) {
   const std::string folder = shared + "/tokenizers/";
