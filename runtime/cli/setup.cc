@@ -22,6 +22,10 @@ KvFormat kv_format_from(std::string_view name) {
   return KvFormat::kF16;
 }
 
+uint64_t memory_limit_bytes(const Settings& settings) {
+  return static_cast<uint64_t>(settings.integer("engine.memory_limit_mb")) << 20;
+}
+
 std::chrono::milliseconds milliseconds(const Settings& settings, std::string_view name) {
   return std::chrono::milliseconds(settings.integer(name));
 }
@@ -78,15 +82,19 @@ Result<std::shared_ptr<const Predictor>> predictor_of(const Zoo& zoo) {
 
 }  // namespace
 
-EngineOptions engine_options(const Settings& settings) {
+Result<EngineOptions> engine_options(const Settings& settings) {
+  if (const int64_t device = settings.integer("engine.device"); device != 0) {
+    return fail(ErrorCode::kUnsupported,
+                "{}: device is {}, but there is no backend with more than one",
+                settings.origin("engine.device"), device);
+  }
   EngineOptions options;
   options.backend = settings.text("engine.backend");
   options.n_threads = static_cast<int>(settings.integer("engine.threads"));
   options.n_context = static_cast<int32_t>(settings.integer("engine.context"));
   options.prefill_chunk = static_cast<int32_t>(settings.integer("engine.prefill_chunk"));
   options.kv_format = kv_format_from(settings.text("engine.kv_format"));
-  options.memory_limit_bytes = static_cast<uint64_t>(settings.integer("engine.memory_limit_mb"))
-                               << 20;
+  options.memory_limit_bytes = memory_limit_bytes(settings);
   return options;
 }
 
@@ -125,16 +133,17 @@ Result<RemoteOptions> remote_options(const Settings& settings) {
 
 Result<Models> open_models(const Invocation& invocation, const Settings& settings) {
   Models models;
+  AC_TRY(const EngineOptions engine, engine_options(settings));
   models.remote_configured = !settings.text("remote.url").empty();
   const std::string& zoo_path = settings.text("route.zoo");
   if (const auto model = invocation.value("--model")) {
     AC_TRY(Checkpoint checkpoint, open_checkpoint(*model));
-    AC_TRY(models.variants, variant_of_checkpoint(variant_id_of(*model), std::move(checkpoint),
-                                                  engine_options(settings)));
+    AC_TRY(models.variants,
+           variant_of_checkpoint(variant_id_of(*model), std::move(checkpoint), engine));
   } else if (!zoo_path.empty()) {
     AC_TRY(std::shared_ptr<const Zoo> zoo, Zoo::open(zoo_path));
     AC_TRY(models.predictor, predictor_of(*zoo));
-    models.variants = variants_of_zoo(std::move(zoo), engine_options(settings));
+    models.variants = variants_of_zoo(std::move(zoo), engine);
   }
   if (models.variants == nullptr && !models.remote_configured) {
     return usage_error(invocation.verb(),
@@ -155,7 +164,7 @@ Result<std::unique_ptr<Router>> make_router(const Invocation& invocation,
   RouterOptions options;
   options.threshold = settings.number("route.confidence_threshold");
   options.offline = settings.yes("privacy.offline");
-  options.memory_budget_bytes = engine_options(settings).memory_limit_bytes;
+  options.memory_budget_bytes = memory_limit_bytes(settings);
   return Router::create(std::move(parts), options);
 }
 

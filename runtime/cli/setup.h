@@ -14,7 +14,8 @@
 
 namespace ac::cli {
 
-EngineOptions engine_options(const Settings& settings);
+// Errors: kUnsupported for a device that the backend does not have.
+Result<EngineOptions> engine_options(const Settings& settings);
 // max_tokens and sampling, stopped by Ctrl-C.
 GenerateOptions generate_options(const Settings& settings);
 // The key is read here. Errors: kInvalidArgument for a file or variable that was asked for and is

@@ -31,6 +31,30 @@ bool Output::write(std::string_view text) {
 
 bool Output::write_line(std::string_view text) { return write(text) && write("\n"); }
 
+bool Output::write_untrusted(std::string_view text) {
+  static const bool is_terminal = isatty(STDOUT_FILENO) == 1;
+  return is_terminal ? write(without_controls(text)) : write(text);
+}
+
+std::string without_controls(std::string_view text) {
+  constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+    if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {
+      out += kReplacement;  // U+0080 to U+009F: terminals take U+009B for ESC [
+      ++i;
+    } else if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f) {
+      out += kReplacement;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 bool Output::flush() {
   std::string_view rest = buffer_;
   while (usable() && !rest.empty()) {

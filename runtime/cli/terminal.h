@@ -20,6 +20,9 @@ class Output {
   // False: nothing more can be written.
   bool write(std::string_view text);
   bool write_line(std::string_view text);
+  // A model's words, in whole UTF-8 characters. On a terminal, control characters other than line
+  // feeds and tabs are shown as U+FFFD: an answer must not move the cursor or retitle the window.
+  bool write_untrusted(std::string_view text);
   bool flush();
   bool usable() const { return error_number_ == 0; }
   // Flushes. Errors: kIo, but not for a reader that went away.
@@ -35,6 +38,9 @@ template <class... Args>
 void print(fmt::format_string<Args...> format, Args&&... args) {
   output().write(fmt::format(format, std::forward<Args>(args)...));
 }
+
+// What write_untrusted shows on a terminal.
+std::string without_controls(std::string_view text);
 
 // Ctrl-C raises this flag.
 CancelFlag& interrupted();

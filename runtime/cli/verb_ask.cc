@@ -53,7 +53,7 @@ Result<int> run(const Invocation& invocation) {
     request.options.on_text = [&](std::string_view piece) {
       waiting.stop();
       if (!piece.empty()) ends_line = piece.back() == '\n';
-      return output().write(piece) && output().flush();
+      return output().write_untrusted(piece) && output().flush();
     };
   }
   AC_TRY(const std::unique_ptr<Router> router, make_router(invocation, settings));

@@ -4,6 +4,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "cpu/bandwidth.h"
+#include "cpu/threads.h"
 #include "models/arch/model.h"
 #include "models/store/gguf.h"
 #include "runtime/cli/setup.h"
@@ -41,28 +43,41 @@ std::vector<int32_t> make_prompt(int32_t n_tokens, int32_t n_vocab, int32_t run)
   return prompt;
 }
 
+Result<Generation> generate(Engine& engine, const std::vector<int32_t>& prompt,
+                            const GenerateOptions& options) {
+  AC_TRY(Generation answer, engine.generate(prompt, options));
+  if (answer.finish == FinishReason::kCancelled) return Error{ErrorCode::kCancelled, ""};
+  return answer;
+}
+
+// Prefill of a whole prompt, and decoding from an empty context, each by itself.
 Result<Speed> measure(Engine& engine, int32_t n_prompt, int32_t n_decode, int32_t n_runs) {
   GenerateOptions options;
-  // The first token of the answer comes out of prefill.
-  options.max_tokens = n_decode + 1;
   options.cancel = &interrupted();
   for (int32_t id = 0; id < engine.config().n_vocab; ++id) {
     if (engine.tokenizer().ends_generation(id)) {
       options.sampler.logit_bias.emplace_back(id, -std::numeric_limits<float>::infinity());
     }
   }
+  const int32_t n_vocab = engine.config().n_vocab;
   Speed best;
-  for (int32_t i = 0; i < n_runs; ++i) {
-    const std::vector<int32_t> prompt = make_prompt(n_prompt, engine.config().n_vocab, i);
-    AC_TRY(const Generation answer, engine.generate(prompt, options));
-    if (answer.finish == FinishReason::kCancelled) return Error{ErrorCode::kCancelled, ""};
-    const double n_written = static_cast<double>(answer.tokens.size()) - 1;
-    if (answer.prefill_s > 0) {
+  // Run 0 only touches every page of the weights.
+  for (int32_t i = 0; i <= n_runs; ++i) {
+    options.max_tokens = 1;
+    AC_TRY(const Generation read,
+           generate(engine, make_prompt(i == 0 ? 8 : n_prompt, n_vocab, i), options));
+    // The first token of an answer comes out of prefill.
+    options.max_tokens = i == 0 ? 2 : n_decode + 1;
+    AC_TRY(const Generation written,
+           generate(engine, make_prompt(1, n_vocab, n_runs + 1 + i), options));
+    if (i == 0) continue;
+    if (read.prefill_s > 0) {
       best.prefill_tokens_per_s =
-          std::max(best.prefill_tokens_per_s, static_cast<double>(n_prompt) / answer.prefill_s);
+          std::max(best.prefill_tokens_per_s, static_cast<double>(n_prompt) / read.prefill_s);
     }
-    if (answer.decode_s > 0) {
-      best.decode_tokens_per_s = std::max(best.decode_tokens_per_s, n_written / answer.decode_s);
+    const double n_written = static_cast<double>(written.tokens.size()) - 1;
+    if (written.decode_s > 0) {
+      best.decode_tokens_per_s = std::max(best.decode_tokens_per_s, n_written / written.decode_s);
     }
   }
   return best;
@@ -78,7 +93,8 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY(Checkpoint checkpoint, open_checkpoint(*path));
   AC_TRY(const ModelCost cost, model_cost(checkpoint));
-  EngineOptions options = engine_options(settings);
+  AC_TRY(EngineOptions options, engine_options(settings));
+  if (options.n_threads == 0) options.n_threads = cpu::allowed_cores().usable;
   if (options.n_context == 0) options.n_context = static_cast<int32_t>(n_prompt + n_decode + 1);
   watch_interrupts();
   const auto begin = system_clock().now();
@@ -86,6 +102,8 @@ Result<int> run(const Invocation& invocation) {
   const double load_s = seconds_between(begin, system_clock().now());
   AC_TRY(const Speed speed, measure(*engine, static_cast<int32_t>(n_prompt),
                                     static_cast<int32_t>(n_decode), static_cast<int32_t>(n_runs)));
+  cpu::ThreadTeam team({.n_threads = options.n_threads});
+  AC_TRY(const double roof_gb_per_s, cpu::read_bandwidth_gb_per_s(team));
   const double gb_per_s =
       speed.decode_tokens_per_s * static_cast<double>(cost.bytes_per_token) / 1e9;
   if (invocation.has("--json")) {
@@ -102,18 +120,20 @@ Result<int> run(const Invocation& invocation) {
     object["bytes_per_token"] = cost.bytes_per_token;
     object["macs_per_token"] = cost.macs_per_token;
     object["decode_weight_gb_per_s"] = gb_per_s;
+    object["read_bandwidth_gb_per_s"] = roof_gb_per_s;
+    object["bandwidth_share"] = gb_per_s / roof_gb_per_s;
     output().write_line(json_line(object));
     return 0;
   }
   print("model    {} ({}), {:.1f} M weights, {:.1f} MB read per token\n", *path,
         engine->config().architecture, static_cast<double>(cost.parameters) / 1e6,
         static_cast<double>(cost.bytes_per_token) / 1e6);
-  print("backend  {}, {} threads\n", engine->backend_name(),
-        options.n_threads == 0 ? "all" : std::to_string(options.n_threads));
+  print("backend  {}, {} threads\n", engine->backend_name(), options.n_threads);
   print("load     {:.3f} s\n", load_s);
   print("prefill  {:.1f} tok/s ({} tokens)\n", speed.prefill_tokens_per_s, n_prompt);
-  print("decode   {:.1f} tok/s ({} tokens), weights read at {:.1f} GB/s\n",
-        speed.decode_tokens_per_s, n_decode, gb_per_s);
+  print("decode   {:.1f} tok/s ({} tokens), weights read at {:.1f} of {:.1f} GB/s ({:.0f} %)\n",
+        speed.decode_tokens_per_s, n_decode, gb_per_s, roof_gb_per_s,
+        100 * gb_per_s / roof_gb_per_s);
   return 0;
 }
 

@@ -141,7 +141,7 @@ bool Chat::answer(const std::optional<std::string>& pin) {
   Waiting waiting("thinking");
   request.options.on_text = [&](std::string_view piece) {
     waiting.stop();
-    return output().write(piece) && output().flush();
+    return output().write_untrusted(piece) && output().flush();
   };
   request.pin = pin;
   watch_interrupts(SecondInterrupt::kRaisesFlag);
@@ -178,7 +178,8 @@ bool Chat::model(const std::string& argument) {
       return true;
     }
     for (const Candidate& candidate : decision->candidates) print("  {}\n", candidate.id);
-    if (!settings_.text("remote.url").empty()) print("  remote\n");
+    if (!settings_.text("remote.url").empty() && !settings_.yes("privacy.offline"))
+      print("  remote\n");
     print("now: {}\n", pin_.value_or("auto"));
     return true;
   }

@@ -5,16 +5,16 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "cpu/bandwidth.h"
 #include "cpu/isa.h"
 #include "cpu/threads.h"
 #include "models/store/zoo.h"
 #include "runtime/cli/setup.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
-#include "runtime/core/clock.h"
 #include "runtime/core/file.h"
 #include "runtime/core/json.h"
-#include "runtime/core/tensor.h"
+#include "shaders/vulkan_devices.h"
 
 namespace ac::cli {
 namespace {
@@ -42,40 +42,6 @@ std::string proc_field(const std::string& path, std::string_view name) {
 
 double memory_gib(std::string_view name) {
   return std::atof(proc_field("/proc/meminfo", name).c_str()) / (1024.0 * 1024.0);
-}
-
-// How fast all threads together read memory that is in no cache: the roof of decoding. GB/s.
-Result<double> read_bandwidth(cpu::ThreadTeam& team) {
-  constexpr uint64_t kBytes = 512ull << 20;
-  constexpr int32_t kChunkBytes = 1 << 20;
-  constexpr int kPasses = 4;
-  AC_TRY(Buffer buffer, Buffer::allocate(kBytes));
-  const std::span<uint64_t> words = buffer.as<uint64_t>();
-  constexpr size_t kChunkWords = kChunkBytes / sizeof(uint64_t);
-  constexpr auto kChunks = static_cast<int32_t>(kBytes / kChunkBytes);
-  std::vector<uint64_t> sums(static_cast<size_t>(kChunks));
-  // Pages that were never written are all the same page of zeros.
-  team.for_each_chunk(kChunks, [&](int32_t chunk, int32_t) {
-    const size_t first = static_cast<size_t>(chunk) * kChunkWords;
-    std::fill_n(words.begin() + static_cast<ptrdiff_t>(first), kChunkWords, first);
-  });
-  double best = 0;
-  for (int pass = 0; pass < kPasses; ++pass) {
-    const auto begin = system_clock().now();
-    team.for_each_chunk(kChunks, [&](int32_t chunk, int32_t) {
-      const uint64_t* at = words.data() + static_cast<size_t>(chunk) * kChunkWords;
-      uint64_t lanes[8] = {};
-      for (size_t i = 0; i < kChunkWords; i += 8) {
-        for (size_t lane = 0; lane < 8; ++lane) lanes[lane] += at[i + lane];
-      }
-      uint64_t sum = 0;
-      for (const uint64_t lane : lanes) sum += lane;
-      sums[static_cast<size_t>(chunk)] = sum;  // or the reading would be optimised away
-    });
-    const double seconds = seconds_between(begin, system_clock().now());
-    best = std::max(best, static_cast<double>(kBytes) / seconds / 1e9);
-  }
-  return best;
 }
 
 // Each line of the report: a key for JSON, words for people. `ok` false is a fault to mend.
@@ -119,12 +85,36 @@ void look_at_cpu(std::vector<Finding>& findings, const Settings& settings) {
   findings.push_back({"memory", memory,
                       fmt::format("{:.1f} GiB, {:.1f} GiB available", memory_gib("MemTotal"),
                                   memory_gib("MemAvailable"))});
-  const auto bandwidth = read_bandwidth(team);
+  const auto bandwidth = cpu::read_bandwidth_gb_per_s(team);
   findings.push_back(
       {"read_bandwidth_gb_per_s", bandwidth ? OrderedJson(*bandwidth) : OrderedJson(nullptr),
        bandwidth ? fmt::format("{:.1f} GB/s with {} threads", *bandwidth, team.n_threads())
                  : bandwidth.error().message,
        bandwidth.has_value()});
+}
+
+// Listed so that a user sees what the driver offers; answers come from the CPU all the same.
+void look_at_vulkan(std::vector<Finding>& findings) {
+  const auto devices = list_vulkan_devices();
+  if (!devices) {
+    findings.push_back({"vulkan", OrderedJson{{"error", devices.error().message}},
+                        fmt::format("{}; answers come from the CPU", devices.error().message)});
+    return;
+  }
+  OrderedJson list = OrderedJson::array();
+  std::string text;
+  for (const VulkanDevice& device : *devices) {
+    list.push_back(OrderedJson{{"name", device.name},
+                               {"kind", device.kind},
+                               {"api_version", device.api_version},
+                               {"memory_bytes", device.memory_bytes}});
+    text += fmt::format("{} ({}, Vulkan {}, {:.1f} GiB), ", device.name, device.kind,
+                        device.api_version,
+                        static_cast<double>(device.memory_bytes) / (1024.0 * 1024.0 * 1024.0));
+  }
+  text += devices->empty() ? "no device; answers come from the CPU"
+                           : "not used yet: answers come from the CPU";
+  findings.push_back({"vulkan", OrderedJson{{"devices", list}}, text});
 }
 
 void look_at_zoo(std::vector<Finding>& findings, const Settings& settings) {
@@ -179,8 +169,7 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(const Settings settings, invocation.load_settings());
   std::vector<Finding> findings;
   look_at_cpu(findings, settings);
-  findings.push_back(
-      {"vulkan", OrderedJson{{"built_in", false}}, "not built in; answers come from the CPU"});
+  look_at_vulkan(findings);
   look_at_zoo(findings, settings);
   look_at_remote(findings, settings);
   const bool all_ok =

@@ -43,8 +43,9 @@ Result<int> run(const Invocation& invocation) {
   if (!tokens_text || !out)
     return usage_error(invocation.verb(), "expected --tokens IDS and --out FILE");
   AC_TRY(const Settings settings, invocation.load_settings());
+  AC_TRY(const EngineOptions options, engine_options(settings));
   AC_TRY(Checkpoint checkpoint, open_checkpoint(invocation.arguments()[0]));
-  AC_TRY(const auto engine, Engine::load(std::move(checkpoint), engine_options(settings)));
+  AC_TRY(const auto engine, Engine::load(std::move(checkpoint), options));
   const int32_t n_vocab = engine->config().n_vocab;
   AC_TRY(const std::vector<int32_t> tokens, parse_tokens(invocation.verb(), *tokens_text, n_vocab));
   AC_TRY(const std::vector<float> rows, engine->logits(tokens));

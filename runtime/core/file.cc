@@ -53,14 +53,45 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+// Where the bytes go until commit. A nameless file where the file system has them, so that a
+// process that is killed leaves nothing behind; otherwise a file beside the target.
+struct TemporaryFile {
+  int fd = -1;
+  std::string name;  // "" while it is nameless
+};
+
+TemporaryFile open_temporary(const std::string& path) {
+  TemporaryFile file;
+  file.fd = open_retrying(folder_of(path).c_str(), O_TMPFILE | O_WRONLY, 0600);
+  if (file.fd < 0) {
+    file.name = path + ".XXXXXX";
+    file.fd = mkostemp(file.name.data(), O_CLOEXEC);
+  }
+  return file;
+}
+
+// Gives a nameless file a name beside `path`. False: errno says why.
+bool give_name(TemporaryFile& file, const std::string& path) {
+  const std::string self = fmt::format("/proc/self/fd/{}", file.fd);
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    const std::string name = fmt::format("{}.{}.{}", path, getpid(), attempt);
+    if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      file.name = name;
+      return true;
+    }
+    if (errno != EEXIST) return false;
+  }
+  return false;
+}
+
 class PosixFileWriter final : public FileWriter {
  public:
-  PosixFileWriter(std::string path, std::string temporary, int fd)
-      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {
+  PosixFileWriter(std::string path, TemporaryFile file)
+      : path_(std::move(path)), file_(std::move(file)), fd_(file_.fd) {
     buffer_.reserve(kWriteBufferBytes);
   }
   ~PosixFileWriter() override {
-    if (!committed_) unlink(temporary_.c_str());
+    if (!file_.name.empty()) unlink(file_.name.c_str());
   }
   using FileWriter::write;
 
@@ -79,15 +110,16 @@ class PosixFileWriter final : public FileWriter {
   }
 
   Status commit() override {
-    AC_CHECK(!committed_);
+    AC_CHECK(fd_.get() >= 0);
     AC_TRY_STATUS(flush());
     if (fsync(fd_.get()) != 0) return system_error(path_, "write to disk", errno);
+    if (file_.name.empty() && !give_name(file_, path_)) return system_error(path_, "create", errno);
     // close() may report what a network file system could not keep.
     if (close(fd_.release()) != 0) return system_error(path_, "close", errno);
-    if (rename(temporary_.c_str(), path_.c_str()) != 0) {
+    if (rename(file_.name.c_str(), path_.c_str()) != 0) {
       return system_error(path_, "replace", errno);
     }
-    committed_ = true;
+    file_.name.clear();
     const std::string folder = folder_of(path_);
     const Descriptor folder_fd(open_retrying(folder.c_str(), O_RDONLY | O_DIRECTORY));
     // Some file systems cannot sync a folder (EINVAL); the rename itself has succeeded.
@@ -117,11 +149,10 @@ class PosixFileWriter final : public FileWriter {
   }
 
   std::string path_;
-  std::string temporary_;
+  TemporaryFile file_;
   Descriptor fd_;
   std::vector<std::byte> buffer_;
   uint64_t offset_ = 0;
-  bool committed_ = false;
 };
 
 FileWriterFactory& writer_factory() {
@@ -204,19 +235,17 @@ Result<std::unique_ptr<FileWriter>> create_file(const std::string& path) {
     }
     mode = info.st_mode & 0777;
   }
-  std::string temporary = path + ".XXXXXX";
-  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) return system_error(path, "create", errno);
+  TemporaryFile file = open_temporary(path);
+  if (file.fd < 0) return system_error(path, "create", errno);
   if (mode == 0) {
-    // mkostemp makes files private; a new file gets what open() would have given it.
+    // Temporary files are private; a new file gets what open() would have given it.
     const mode_t mask = umask(0);
     umask(mask);
     mode = 0666 & ~mask;
   }
   // A file system without permissions is no reason to fail.
-  static_cast<void>(!fchmod(fd, mode));
-  return std::unique_ptr<FileWriter>(
-      std::make_unique<PosixFileWriter>(path, std::move(temporary), fd));
+  static_cast<void>(!fchmod(file.fd, mode));
+  return std::unique_ptr<FileWriter>(std::make_unique<PosixFileWriter>(path, std::move(file)));
 }
 
 Status write_file(const std::string& path, std::string_view text) {

@@ -36,11 +36,13 @@ class MappedFile {
   std::string path_;
 };
 
-// A whole text or binary file in memory. Errors: kNotFound, kIo, kInvalidArgument (above limit_bytes).
+// A whole text or binary file in memory. Errors: kNotFound, kIo, kInvalidArgument (above
+// limit_bytes).
 Result<std::string> read_file(const std::string& path, uint64_t limit_bytes);
 
-// A sequential writer to a temporary file beside `path`. Nothing appears under `path` until commit():
-// flush, fsync, rename, fsync of the folder. Destroyed without commit: the temporary file is removed.
+// A sequential writer to a temporary file on the file system of `path`, nameless where that can be.
+// Nothing appears under `path` until commit(): flush, fsync, rename, fsync of the folder. Destroyed
+// without commit: the temporary file is gone.
 class FileWriter {
  public:
   virtual ~FileWriter() = default;

@@ -47,6 +47,8 @@ TEST_F(FileTest, NothingAppearsBeforeCommit) {
     ASSERT_TRUE((*writer)->write("new").has_value());
     EXPECT_EQ((*writer)->offset_bytes(), 3u);
     EXPECT_EQ(*read_file(path("f"), 10), "old");
+    // Killed here, nothing would be left behind (where the file system has nameless files).
+    EXPECT_LE(entries(), 2u);
   }
   EXPECT_EQ(*read_file(path("f"), 10), "old");
   EXPECT_EQ(entries(), 1u);
@@ -67,6 +69,34 @@ TEST_F(FileTest, BuffersAcrossTheBorderOfItsBuffer) {
   EXPECT_EQ((*writer)->offset_bytes(), expected.size());
   ASSERT_TRUE((*writer)->commit().has_value());
   EXPECT_TRUE(*read_file(path("f"), 64u << 20) == expected);
+}
+
+TEST_F(FileTest, WritersOfOneFileDoNotMix) {
+  auto first = *create_file(path("f"));
+  auto second = *create_file(path("f"));
+  ASSERT_TRUE(first->write(std::string_view("first")).has_value());
+  ASSERT_TRUE(second->write(std::string_view("second")).has_value());
+  ASSERT_TRUE(first->commit().has_value());
+  EXPECT_EQ(*read_file(path("f"), 10), "first");
+  ASSERT_TRUE(second->commit().has_value());
+  EXPECT_EQ(*read_file(path("f"), 10), "second");
+  EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(FileTest, ATemporaryNameThatIsTakenIsPassedOver) {
+  const std::string taken = fmt::format("{}.{}.0", path("f"), getpid());
+  std::ofstream(taken) << "somebody's";
+  ASSERT_TRUE(write_file(path("f"), "mine").has_value());
+  EXPECT_EQ(*read_file(path("f"), 10), "mine");
+  EXPECT_EQ(*read_file(taken, 20), "somebody's");
+}
+
+TEST_F(FileTest, AFolderThatVanishesIsAnErrorAtCommit) {
+  ASSERT_TRUE(fs::create_directory(path("d")));
+  auto writer = *create_file(path("d/f"));
+  ASSERT_TRUE(writer->write(std::string_view("x")).has_value());
+  fs::remove_all(path("d"));
+  EXPECT_EQ(writer->commit().error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(FileTest, KeepsThePermissionsOfTheFileItReplaces) {
