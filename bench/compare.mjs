@@ -64,7 +64,7 @@ for (const model of options.models.split(",")) {
       const ours = [], peer = [];
       for (let round = 0; round < Number(options.rounds); round++) {
         ours.push(confined(threads, options.binary, ["bench", "--model", model, "--threads", String(threads), "--prompt-tokens", options.prompt,
-                           "--decode-tokens", options.decode, "--json"], { AC_FORCE_ISA: isa }));
+                           "--decode-tokens", options.decode, "--repeat", "1", "--json"], { AC_FORCE_ISA: isa }));
         if (modules) {
           peer.push(confined(threads, process.execPath, [path.join(here, "peer_llama_cpp.mjs"), modules, model, String(threads), options.prompt,
                              options.decode, "1"], {}));
