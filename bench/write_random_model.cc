@@ -1,10 +1,12 @@
-// Writes a GGUF file with the shape of a well-known model and random weights, for measuring speed where no download is
-// possible. Speed does not depend on the values; the file loads in any GGUF reader.
+// Writes a GGUF file with the shape of a well-known model and random weights, for measuring speed
+// where no download is possible. Speed does not depend on the values; the file loads in any GGUF
+// reader.
 //
-// usage: write_random_model SHAPE FORMAT FILE       SHAPE: smollm2-135m | tinyllama-1.1b     FORMAT: q8_0 | q4_0 | q4_k | f16
+// usage: write_random_model SHAPE FORMAT FILE       SHAPE: smollm2-135m | tinyllama-1.1b FORMAT:
+// q8_0 | q4_0 | q4_k | f16
 //
-// As in files that people download, 4-bit files keep the output matrix wider: q6_k, or q8_0 where q6_k's blocks of 256 do
-// not fit the width.
+// As in files that people download, 4-bit files keep the output matrix wider: q4_0 files in q8_0;
+// q4_k files in q6_k, or q8_0 where q6_k's blocks of 256 do not fit the width.
 #include <fmt/core.h>
 
 #include <cmath>
@@ -43,7 +45,8 @@ void put_half(std::byte* at, float value) {
   std::memcpy(at, &bits, sizeof bits);
 }
 
-// Random quants with a scale that keeps activations near unit variance: weights of variance 1 / n_in.
+// Random quants with a scale that keeps activations near unit variance: weights of variance 1 /
+// n_in.
 void fill(std::span<std::byte> bytes, WeightFormat format, int64_t n_in, Rng* rng) {
   const float deviation = 1.0f / std::sqrt(static_cast<float>(n_in));
   if (format == WeightFormat::kF16) {
@@ -139,8 +142,9 @@ Status write_model(const Shape& shape, WeightFormat format, const std::string& p
   model.set_uint("llama.vocab_size", u32(shape.n_vocab));
   add_vocabulary(&model, shape.n_vocab);
 
-  const bool four_bits = format == WeightFormat::kQ4_0 || format == WeightFormat::kQ4_K;
-  const WeightFormat wide = four_bits ? WeightFormat::kQ6_K : format;
+  const WeightFormat wide = format == WeightFormat::kQ4_0   ? WeightFormat::kQ8_0
+                            : format == WeightFormat::kQ4_K ? WeightFormat::kQ6_K
+                                                            : format;
   AC_TRY_STATUS(add_matrix(&model, "token_embd.weight", shape.tied ? wide : format, shape.n_vocab,
                            shape.d_model, &rng));
   AC_TRY_STATUS(add_ones(&model, "output_norm.weight", shape.d_model));
@@ -149,7 +153,9 @@ Status write_model(const Shape& shape, WeightFormat format, const std::string& p
   }
   const int64_t d_kv = shape.n_kv_heads * d_head;
   for (int64_t layer = 0; layer < shape.n_layers; ++layer) {
-    const auto name = [&](const char* part) { return fmt::format("blk.{}.{}.weight", layer, part); };
+    const auto name = [&](const char* part) {
+      return fmt::format("blk.{}.{}.weight", layer, part);
+    };
     AC_TRY_STATUS(add_ones(&model, name("attn_norm"), shape.d_model));
     AC_TRY_STATUS(add_ones(&model, name("ffn_norm"), shape.d_model));
     const struct {
@@ -172,7 +178,8 @@ Status write_model(const Shape& shape, WeightFormat format, const std::string& p
 
 int run(int argc, char** argv) {
   if (argc != 4) {
-    std::fprintf(stderr, "usage: %s smollm2-135m|tinyllama-1.1b q8_0|q4_0|q4_k|f16 FILE\n", argv[0]);
+    std::fprintf(stderr, "usage: %s smollm2-135m|tinyllama-1.1b q8_0|q4_0|q4_k|f16 FILE\n",
+                 argv[0]);
     return 2;
   }
   const auto format = weight_format_from_name(argv[2]);
