@@ -7,6 +7,8 @@ function(ac_add_test name)
   # Where data made by others lies beside a checkout; tests that need it skip with a message without it.
   target_compile_definitions(${name} PRIVATE AC_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data"
                                              AC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  # Tests are compiled often and run briefly.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
@@ -24,6 +26,10 @@ function(ac_add_fuzz name)
   target_include_directories(fuzz_${name} PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(fuzz_${name} PRIVATE ${arg_LINK})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  if(NOT TARGET fuzz_targets)
+    add_custom_target(fuzz_targets)
+  endif()
+  add_dependencies(fuzz_targets fuzz_${name})
   set(AC_FUZZ_SECONDS 30 CACHE STRING "Seconds that ctest runs each fuzz target")
   add_test(NAME fuzz_${name}
            COMMAND "${PROJECT_SOURCE_DIR}/tests/fuzz/run_one.sh" $<TARGET_FILE:fuzz_${name}>
