@@ -72,6 +72,9 @@ std::optional<LineReader::Line> LineReader::read(const char* prompt) {
   } else {
     editor_->prompt = prompt;
     editor_->cleared = false;
+    // el_gets shows the prompt and only then prepares the terminal: a Ctrl-C in between would be a
+    // signal, and throw away what was typed.
+    el_set(editor_->line, EL_PREP_TERM, 1);
     int n_chars = 0;
     const char* text = el_gets(editor_->line, &n_chars);
     out.cleared = editor_->cleared;
