@@ -7,7 +7,7 @@
 // Each process is confined to as many cores as it has threads. llama.cpp's package carries one library per instruction
 // set; a copy of the package with only one of them forces it.
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,9 +35,10 @@ process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 
 function peerModules(isa) {
   if (!options.modules || !existsSync(path.join(options.modules, "node-llama-cpp"))) return null;
-  const copy = path.join(scratch, isa);
+  const copy = path.join(scratch, isa, "node_modules");
   if (!existsSync(copy)) {
-    execFileSync("cp", ["-al", options.modules, copy]);
+    mkdirSync(path.dirname(copy));
+    execFileSync("cp", ["-al", path.resolve(options.modules), copy]);
     const bins = path.join(copy, "@node-llama-cpp/linux-x64/bins/linux-x64");
     for (const name of readdirSync(bins)) {
       if (name.startsWith("libggml-cpu-") && name !== `libggml-cpu-${peerLibrary[isa]}.so`) rmSync(path.join(bins, name));
