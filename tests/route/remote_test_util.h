@@ -15,6 +15,8 @@ using std::chrono::milliseconds;
 inline constexpr std::string_view kKey = "sk-canary-8f3a77c1d2e94b60";
 // What a busy machine may add to a deadline. The client itself looks every 20 ms.
 inline constexpr milliseconds kSlack{600};
+// libcurl's timers count whole milliseconds, so one may fire this much before its time.
+inline constexpr milliseconds kTimerGrain{2};
 
 inline RemoteOptions options_for(const std::string& url) {
   RemoteOptions options;
@@ -39,7 +41,7 @@ struct Asked {
   std::string message() const { return answer.has_value() ? "" : answer.error().message; }
   // libcurl counts whole milliseconds, and may be one early.
   bool took_about(milliseconds time) const {
-    return took >= time - milliseconds(2) && took <= time + kSlack;
+    return took >= time - kTimerGrain && took <= time + kSlack;
   }
 };
 
