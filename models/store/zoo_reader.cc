@@ -1,6 +1,7 @@
 // A zoo that is open: mapped, its skeleton (every byte outside the members' data) checked against
 // the seal, each member checked against its SHA-256 when it is first asked for.
 #include <algorithm>
+#include <functional>
 #include <future>
 #include <mutex>
 #include <system_error>
@@ -13,6 +14,8 @@
 
 namespace ac {
 namespace {
+
+using DropPages = std::function<void(std::span<const std::byte>)>;
 
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -127,11 +130,13 @@ class MemberCheck final : public PendingCheck {
 
 class MappedZoo final : public Zoo, public std::enable_shared_from_this<MappedZoo> {
  public:
+  // `drop_pages` (may be empty) is told of weights that were copied elsewhere.
   MappedZoo(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, std::string path,
-            ZooManifest manifest)
+            DropPages drop_pages, ZooManifest manifest)
       : bytes_(bytes),
         owner_(std::move(owner)),
         path_(std::move(path)),
+        drop_pages_(std::move(drop_pages)),
         manifest_(std::move(manifest)) {
     for (const ZooMember& member : manifest_.members) {
       checks_.push_back(std::make_unique<MemberCheck>(member, data_of(member), owner_, path_));
@@ -154,6 +159,7 @@ class MappedZoo final : public Zoo, public std::enable_shared_from_this<MappedZo
     // The tokenizer is small and is always checked first.
     const std::string origin = fmt::format("{}: {}", path_, id);
     AC_TRY(Checkpoint weights, parse_gguf(data_of(manifest_.members[index]), owner_, origin));
+    weights.drop_pages = drop_pages_;
     if (has_member(kTokenizerMember)) {
       AC_TRY(const std::span<const std::byte> bytes, member(kTokenizerMember));
       AC_TRY(Checkpoint tokenizer, parse_gguf(bytes, owner_, origin));
@@ -222,6 +228,7 @@ class MappedZoo final : public Zoo, public std::enable_shared_from_this<MappedZo
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;
   std::string path_;
+  DropPages drop_pages_;
   ZooManifest manifest_;
   std::vector<std::unique_ptr<MemberCheck>> checks_;  // one per member, in the manifest's order
 };
@@ -242,20 +249,26 @@ Result<ZooManifest> read_zoo(std::span<const std::byte> bytes) {
   return manifest;
 }
 
+Result<std::shared_ptr<const Zoo>> make_zoo(std::span<const std::byte> bytes,
+                                            std::shared_ptr<const void> owner, std::string path,
+                                            DropPages drop_pages) {
+  auto manifest = read_zoo(bytes);
+  if (!manifest) return with_context(manifest.error(), path);
+  return std::shared_ptr<const Zoo>(std::make_shared<MappedZoo>(
+      bytes, std::move(owner), std::move(path), std::move(drop_pages), std::move(*manifest)));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Zoo>> Zoo::parse(std::span<const std::byte> bytes,
                                               std::shared_ptr<const void> owner, std::string path) {
-  auto manifest = read_zoo(bytes);
-  if (!manifest) return with_context(manifest.error(), path);
-  return std::shared_ptr<const Zoo>(
-      std::make_shared<MappedZoo>(bytes, std::move(owner), std::move(path), std::move(*manifest)));
+  return make_zoo(bytes, std::move(owner), std::move(path), nullptr);
 }
 
 Result<std::shared_ptr<const Zoo>> Zoo::open(const std::string& path) {
-  AC_TRY(std::shared_ptr<const MappedFile> file, MappedFile::open(path));
-  const std::span<const std::byte> bytes = file->bytes();
-  return parse(bytes, std::move(file), path);
+  AC_TRY(const std::shared_ptr<const MappedFile> file, MappedFile::open(path));
+  return make_zoo(file->bytes(), file, path,
+                  [file](std::span<const std::byte> range) { file->drop_pages(range); });
 }
 
 }  // namespace ac

@@ -121,6 +121,7 @@ Result<RemoteOptions> remote_options(const Settings& settings) {
   options.model = settings.text("remote.model");
   AC_TRY(options.api_key, read_api_key(settings));
   options.ca_file = settings.text("remote.ca_file");
+  options.proxy = settings.text("remote.proxy");
   options.connect_timeout = milliseconds(settings, "remote.connect_timeout_ms");
   options.first_event_timeout = milliseconds(settings, "remote.first_event_timeout_ms");
   options.between_events_timeout = milliseconds(settings, "remote.between_events_timeout_ms");
@@ -134,7 +135,6 @@ Result<RemoteOptions> remote_options(const Settings& settings) {
 Result<Models> open_models(const Invocation& invocation, const Settings& settings) {
   Models models;
   AC_TRY(const EngineOptions engine, engine_options(settings));
-  models.remote_configured = !settings.text("remote.url").empty();
   const std::string& zoo_path = settings.text("route.zoo");
   if (const auto model = invocation.value("--model")) {
     AC_TRY(Checkpoint checkpoint, open_checkpoint(*model));
@@ -145,7 +145,7 @@ Result<Models> open_models(const Invocation& invocation, const Settings& setting
     AC_TRY(models.predictor, predictor_of(*zoo));
     models.variants = variants_of_zoo(std::move(zoo), engine);
   }
-  if (models.variants == nullptr && !models.remote_configured) {
+  if (models.variants == nullptr && settings.text("remote.url").empty()) {
     return usage_error(invocation.verb(),
                        "no model: give --model FILE.gguf or --zoo FILE, or set zoo in [route] or "
                        "url in [remote] of agentcompress.ini");
@@ -153,10 +153,8 @@ Result<Models> open_models(const Invocation& invocation, const Settings& setting
   return models;
 }
 
-Result<std::unique_ptr<Router>> make_router(const Invocation& invocation,
+Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
                                             const Settings& settings) {
-  AC_TRY(Models models, open_models(invocation, settings));
-  AC_TRY(RemoteOptions remote, remote_options(settings));
   RouterParts parts;
   parts.judge = judge_of(std::move(models.predictor));
   parts.variants = std::move(models.variants);
@@ -166,6 +164,13 @@ Result<std::unique_ptr<Router>> make_router(const Invocation& invocation,
   options.offline = settings.yes("privacy.offline");
   options.memory_budget_bytes = memory_limit_bytes(settings);
   return Router::create(std::move(parts), options);
+}
+
+Result<std::unique_ptr<Router>> make_router(const Invocation& invocation,
+                                            const Settings& settings) {
+  AC_TRY(Models models, open_models(invocation, settings));
+  AC_TRY(RemoteOptions remote, remote_options(settings));
+  return make_router(std::move(models), std::move(remote), settings);
 }
 
 Result<std::optional<std::string>> pinned(const Invocation& invocation) {

@@ -31,14 +31,17 @@ inline constexpr Option kRemoteOption = {"--remote", "", "answer with the remote
 inline constexpr Option kSystemOption = {"--system", "TEXT",
                                          "instructions that precede the conversation"};
 
-// What may answer: local variants from --model or the zoo, with the zoo's predictor; a remote.
+// What may answer here: local variants from --model or the zoo, with the zoo's predictor.
 struct Models {
   std::shared_ptr<const Predictor> predictor;  // nullptr: none
   std::unique_ptr<VariantSource> variants;     // nullptr: no local model
-  bool remote_configured = false;
 };
 // Nothing is loaded yet. Errors: kInvalidArgument when there is neither a local model nor a remote.
 Result<Models> open_models(const Invocation& invocation, const Settings& settings);
+// Errors: those of Router::create.
+Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
+                                            const Settings& settings);
+// From models and remote of the settings.
 Result<std::unique_ptr<Router>> make_router(const Invocation& invocation, const Settings& settings);
 // What --variant, --local and --remote pin. Errors: kInvalidArgument when two of them are given.
 Result<std::optional<std::string>> pinned(const Invocation& invocation);

@@ -27,29 +27,31 @@ class Judging {
   static Result<Judging> create(const Invocation& invocation, const Settings& settings) {
     Judging judging;
     AC_TRY(Models models, open_models(invocation, settings));
-    judging.predictor_ = std::move(models.predictor);
-    if (models.variants != nullptr) {
-      for (const LocalVariant& variant : models.variants->variants()) {
-        judging.variants_.push_back(variant.cost);
-      }
-    }
-    judging.rules_.threshold = settings.number("route.confidence_threshold");
-    judging.rules_.remote_configured = models.remote_configured;
-    judging.rules_.offline = settings.yes("privacy.offline");
-    AC_TRY(judging.rules_.pinned, pinned(invocation));
+    judging.predictor_ = models.predictor;
+    // Nobody is asked, so no key is read.
+    RemoteOptions remote;
+    remote.url = settings.text("remote.url");
+    AC_TRY(judging.router_, make_router(std::move(models), std::move(remote), settings));
+    AC_TRY(judging.pin_, pinned(invocation));
+    judging.options_ = generate_options(settings);
     judging.remote_model_ = settings.text("remote.model");
     judging.with_pieces_ = invocation.has("--explain");
     return judging;
   }
 
-  Result<RouteExplanation> judge(std::string_view prompt) const {
-    return explain_route(predictor_.get(), prompt, variants_, rules_);
+  Result<RouteExplanation> judge(const std::string& prompt) const {
+    RouteRequest request;
+    request.messages = {{"user", prompt}};
+    request.options = options_;
+    request.pin = pin_;
+    AC_TRY(Decision decision, router_->decide(request));
+    return explain_route(predictor_.get(), prompt, std::move(decision));
   }
 
   OrderedJson to_json(const RouteExplanation& explanation) const {
     OrderedJson object = explanation_to_json(explanation);
     if (!with_pieces_) object.erase("pieces");
-    if (explanation.route.place == Place::kRemote) object["model"] = remote_model_;
+    if (explanation.decision.route.place == Place::kRemote) object["model"] = remote_model_;
     return object;
   }
 
@@ -63,8 +65,9 @@ class Judging {
 
  private:
   std::shared_ptr<const Predictor> predictor_;
-  std::vector<VariantCost> variants_;
-  PolicyInput rules_;
+  std::unique_ptr<Router> router_;
+  std::optional<std::string> pin_;
+  GenerateOptions options_;
   std::string remote_model_;
   bool with_pieces_ = false;
 };
@@ -109,7 +112,7 @@ Result<int> run(const Invocation& invocation) {
   } else if (invocation.has("--explain")) {
     for (const std::string& line : explanation_lines(explanation)) output().write_line(line);
   } else {
-    output().write_line(judging.line(explanation.route));
+    output().write_line(judging.line(explanation.decision.route));
   }
   return 0;
 }
@@ -122,7 +125,7 @@ constinit const Verb kRoute = {
     .max_arguments = -1,
     .summary = "say where a prompt would go, without answering it",
     .options = kOptions,
-    .sections = "route remote privacy log",
+    .sections = "engine generate route remote privacy log",
     .run = run,
 };
 

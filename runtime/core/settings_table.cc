@@ -43,6 +43,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"remote", "api_key_env", kText, "", "AGENTCOMPRESS_API_KEY", 0, 0, "", "environment variable that holds the key"},
     {"remote", "api_key_file", kPath, "", "", 0, 0, "", "file that holds the key"},
     {"remote", "ca_file", kPath, "", "", 0, 0, "", "certificates to trust instead of the system's"},
+    {"remote", "proxy", kText, "", "", 0, 0, "", "http://HOST:PORT between here and the remote; the environment's is not used"},
     {"remote", "connect_timeout_ms", kInteger, "ms", "2000", 1, kHourMs, "", "until the connection stands"},
     {"remote", "first_event_timeout_ms", kInteger, "ms", "20000", 1, kHourMs, "", "until the first piece of the answer"},
     {"remote", "between_events_timeout_ms", kInteger, "ms", "15000", 1, kHourMs, "", "between two pieces of the answer"},

@@ -17,13 +17,13 @@
 #include "runtime/engine/answer.h"
 #include "runtime/engine/backends.h"
 #include "runtime/engine/memory.h"
+#include "runtime/engine/model_text.h"
 
 namespace ac {
 namespace {
 
 constexpr int32_t kMaxContext = 1 << 24;
 constexpr int32_t kMaxSlots = 256;
-constexpr int32_t kDefaultContext = 4096;
 // Rows of logits that are computed at once when all positions are wanted; bounds their memory.
 constexpr size_t kLogitRows = 32;
 
@@ -84,16 +84,18 @@ class EngineImpl final : public Engine {
   Status load();
 
   const ModelConfig& config() const override { return model_.config; }
-  const Tokenizer& tokenizer() const override { return *tokenizer_; }
-  const ChatTemplate* chat_template() const override {
-    return template_.has_value() && template_->has_value() ? &**template_ : nullptr;
-  }
+  const Tokenizer& tokenizer() const override { return text_->tokenizer(); }
+  const ChatTemplate* chat_template() const override { return text_->chat_template(); }
   int32_t n_context() const override { return n_context_; }
   std::string_view backend_name() const override { return backend_->name(); }
 
   Result<std::vector<int32_t>> tokens_of_chat(
-      const std::vector<ChatMessage>& messages) const override;
-  std::vector<int32_t> tokens_of_text(std::string_view text) const override;
+      const std::vector<ChatMessage>& messages) const override {
+    return text_->tokens_of_chat(messages);
+  }
+  std::vector<int32_t> tokens_of_text(std::string_view text) const override {
+    return text_->tokens_of_text(text);
+  }
   Result<Generation> generate(std::span<const int32_t> prompt,
                               const GenerateOptions& options) override;
   Result<std::vector<Generation>> generate_batch(std::span<const std::vector<int32_t>> prompts,
@@ -101,11 +103,8 @@ class EngineImpl final : public Engine {
   Result<std::vector<float>> logits(std::span<const int32_t> tokens) override;
 
  private:
-  Status load_text();
   Status check_tokens(std::span<const int32_t> tokens) const;
   Status check_request(std::span<const int32_t> prompt, const GenerateOptions& options) const;
-  // The bos in front, unless it is there already.
-  std::vector<int32_t> with_bos(std::vector<int32_t> tokens) const;
 
   Result<std::vector<Generation>> run(std::span<const std::span<const int32_t>> prompts,
                                       std::span<const GenerateOptions* const> options);
@@ -120,8 +119,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<Backend> backend_;
   EngineOptions options_;
   Model model_;
-  std::unique_ptr<const Tokenizer> tokenizer_;
-  std::optional<Result<ChatTemplate>> template_;  // none, parsed, or why it could not be
+  std::optional<ModelText> text_;  // set once loaded
   int32_t n_context_ = 0;
   std::vector<Slot> slots_;
   uint64_t use_count_ = 0;
@@ -135,24 +133,12 @@ Status check_option(std::string_view name, int64_t value, int64_t min, int64_t m
   return fail(ErrorCode::kInvalidArgument, "{} is {}, expected {} to {}", name, value, min, max);
 }
 
-Status EngineImpl::load_text() {
-  AC_TRY(tokenizer_, Tokenizer::from_checkpoint(checkpoint_));
-  constexpr std::string_view kTemplateKey = "tokenizer.chat_template";
-  if (checkpoint_.has(kTemplateKey)) {
-    AC_TRY(const std::string_view source, checkpoint_.get_string(kTemplateKey));
-    // A template beyond our Jinja matters only to those who chat.
-    template_ = ChatTemplate::parse(source);
-  }
-  return {};
-}
-
 Status EngineImpl::load() {
   AC_TRY_STATUS(check_option("the context", options_.n_context, 0, kMaxContext));
   AC_TRY_STATUS(check_option("the number of slots", options_.n_slots, 1, kMaxSlots));
   AC_TRY_STATUS(check_option("the prefill chunk", options_.prefill_chunk, 1, 1 << 16));
   AC_TRY(const ModelConfig config, read_model_config(checkpoint_));
-  n_context_ =
-      options_.n_context > 0 ? options_.n_context : std::min(config.n_context, kDefaultContext);
+  n_context_ = context_of(options_, config.n_context);
   if (n_context_ > config.n_context) {
     log_warning("{}: a context of {} tokens; the model was trained on {}", checkpoint_.origin,
                 n_context_, config.n_context);
@@ -167,60 +153,23 @@ Status EngineImpl::load() {
   AC_TRY_STATUS(check_memory(plan, limit, checkpoint_.origin));
 
   // The vocabulary is read while the backend arranges the weights.
-  Status text;
+  std::optional<Result<ModelText>> text;
   tbb::task_group beside;
-  beside.run([&] { text = load_text(); });
+  beside.run([&] { text = ModelText::create(checkpoint_); });
   auto model = load_model(checkpoint_, *backend_, {.n_context = n_context_});
   Status cache;
   if (model) cache = backend_->create_kv(kv_shape);
   beside.wait();
   if (!model) return model.error();
   AC_TRY_STATUS(cache);
-  AC_TRY_STATUS(text);
+  AC_TRY(text_, std::move(*text));
   model_ = std::move(*model);
-  if (tokenizer_->n_vocab() > model_.config.n_vocab) {
+  if (tokenizer().n_vocab() > model_.config.n_vocab) {
     return fail(ErrorCode::kCorruptFile, "{}: the tokenizer has {} tokens, the model {}",
-                checkpoint_.origin, tokenizer_->n_vocab(), model_.config.n_vocab);
+                checkpoint_.origin, tokenizer().n_vocab(), model_.config.n_vocab);
   }
   slots_.resize(static_cast<size_t>(options_.n_slots));
   return {};
-}
-
-// --- text to tokens -----------------------------------------------------------------------------
-
-std::vector<int32_t> EngineImpl::with_bos(std::vector<int32_t> tokens) const {
-  const std::optional<int32_t> bos = tokenizer_->bos();
-  const bool there = !tokens.empty() && bos.has_value() && tokens.front() == *bos;
-  if (tokenizer_->adds_bos() && bos.has_value() && !there) tokens.insert(tokens.begin(), *bos);
-  return tokens;
-}
-
-std::vector<int32_t> EngineImpl::tokens_of_text(std::string_view text) const {
-  return with_bos(tokenizer_->encode(text));
-}
-
-Result<std::vector<int32_t>> EngineImpl::tokens_of_chat(
-    const std::vector<ChatMessage>& messages) const {
-  if (!template_.has_value()) {
-    std::string text;
-    for (const ChatMessage& message : messages) {
-      if (!text.empty()) text += '\n';
-      text += message.content;
-    }
-    return tokens_of_text(text);
-  }
-  if (!template_->has_value()) {
-    return with_context(template_->error(), fmt::format("{}: chat template", checkpoint_.origin));
-  }
-  const auto text_of = [&](std::optional<int32_t> id) {
-    return id.has_value() ? std::string(tokenizer_->token_bytes(*id, true)) : std::string();
-  };
-  AC_TRY(const MarkedText text, (*template_)
-                                    ->render({.messages = messages,
-                                              .add_generation_prompt = true,
-                                              .bos_token = text_of(tokenizer_->bos()),
-                                              .eos_token = text_of(tokenizer_->eos())}));
-  return with_bos(tokenizer_->encode_marked(text));
 }
 
 // --- answers ------------------------------------------------------------------------------------
@@ -294,7 +243,7 @@ Running EngineImpl::start(size_t prompt_index, std::span<const int32_t> prompt,
   const auto now = system_clock().now();
   return {.prompt_index = prompt_index,
           .slot = best,
-          .answer = Answer(*tokenizer_, prompt, options, n_context_),
+          .answer = Answer(tokenizer(), prompt, options, n_context_),
           .n_reused = static_cast<int32_t>(reused),
           .started = now,
           .first_logits = now};

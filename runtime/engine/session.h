@@ -6,6 +6,7 @@
 // Thread safety: one call at a time per engine; a CancelFlag may be raised from any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -33,6 +34,12 @@ struct EngineOptions {
   KvFormat kv_format = KvFormat::kF16;
   uint64_t memory_limit_bytes = 0;  // 0: what the machine has available
 };
+
+// The tokens that an engine with these options holds, of a model trained on `n_trained`.
+inline int32_t context_of(const EngineOptions& options, int32_t n_trained) {
+  constexpr int32_t kMost = 4096;
+  return options.n_context > 0 ? options.n_context : std::min(n_trained, kMost);
+}
 
 struct GenerateOptions {
   SamplerOptions sampler = {};
@@ -83,9 +90,7 @@ class Engine {
   virtual int32_t n_context() const = 0;
   virtual std::string_view backend_name() const = 0;
 
-  // The tokens of a conversation (template applied, specials only from the template) or of a raw
-  // prompt (bos if the model wants it). A model without a template continues the messages' texts,
-  // joined by newlines. Errors: those of ChatTemplate::parse and render.
+  // As ModelText's.
   virtual Result<std::vector<int32_t>> tokens_of_chat(
       const std::vector<ChatMessage>& messages) const = 0;
   virtual std::vector<int32_t> tokens_of_text(std::string_view text) const = 0;

@@ -36,53 +36,38 @@ std::string where(const Route& route) {
 
 }  // namespace
 
-Result<RouteExplanation> explain_route(const Predictor* predictor, std::string_view prompt,
-                                       std::span<const VariantCost> variants, PolicyInput rules,
-                                       const Clock& clock) {
+RouteExplanation explain_route(const Predictor* predictor, std::string_view prompt,
+                               Decision decision) {
   RouteExplanation out;
-  const Clock::TimePoint start = clock.now();
-  PromptFeatures features;
-  Prediction prediction;
-  std::span<const std::string> tiers;
-  if (predictor != nullptr) {
-    features = prompt_features(prompt);
-    prediction = predictor->predict(features);
-    tiers = predictor->tiers();
-  }
-  out.candidates = candidates_for(tiers, prediction, variants);
-  rules.locals = out.candidates;
-  rules.has_prediction = predictor != nullptr;
-  rules.remote_success = full_model_success(prediction);
-  AC_TRY(out.route, decide(rules));
-  out.microseconds = 1e6 * seconds_between(start, clock.now());
-
-  out.threshold = rules.threshold;
-  if (predictor == nullptr) return out;
+  out.decision = std::move(decision);
+  if (predictor == nullptr || !out.decision.prediction.has_value()) return out;
   out.n_parameters = predictor->n_parameters();
+  const std::span<const std::string> tiers = predictor->tiers();
   for (size_t i = 0; i < tiers.size(); ++i) {
-    out.tiers.push_back({tiers[i], static_cast<double>(prediction.success[i])});
+    out.tiers.push_back({tiers[i], static_cast<double>(out.decision.prediction->success[i])});
   }
-  explain_pieces(*predictor, prompt, features, out.tiers.front().success, out);
+  explain_pieces(*predictor, prompt, prompt_features(prompt), out.tiers.front().success, out);
   return out;
 }
 
 std::vector<std::string> explanation_lines(const RouteExplanation& explanation) {
   std::vector<std::string> lines;
-  const Route& route = explanation.route;
+  const Decision& decision = explanation.decision;
+  const Route& route = decision.route;
   lines.push_back(fmt::format("route       {}{}", where(route),
                               route.degraded ? ", degraded: the full model was wanted" : ""));
   lines.push_back(fmt::format("reason      {}", route_reason_name(route.reason)));
   if (explanation.tiers.empty()) {
     lines.push_back("predictor   none");
   } else {
-    lines.push_back(fmt::format("confidence  {:.3f}, threshold {:.3f}", route.confidence,
-                                explanation.threshold));
+    lines.push_back(
+        fmt::format("confidence  {:.3f}, threshold {:.3f}", route.confidence, decision.threshold));
     for (const auto& tier : explanation.tiers) {
       lines.push_back(
           fmt::format("  tier      {:<12} predicted success {:.3f}", tier.name, tier.success));
     }
   }
-  for (const Candidate& candidate : explanation.candidates) {
+  for (const Candidate& candidate : decision.candidates) {
     lines.push_back(explanation.tiers.empty()
                         ? fmt::format("  variant   {}", candidate.id)
                         : fmt::format("  variant   {:<12} predicted success {:.3f}", candidate.id,
@@ -103,12 +88,17 @@ std::vector<std::string> explanation_lines(const RouteExplanation& explanation) 
     }
     lines.push_back(fmt::format("predictor   {} parameters", explanation.n_parameters));
   }
-  lines.push_back(fmt::format("decided in  {:.1f} us", explanation.microseconds));
+  if (decision.n_tokens_needed > 0) {
+    lines.push_back(
+        fmt::format("needs       {} tokens, prompt and answer", decision.n_tokens_needed));
+  }
+  lines.push_back(fmt::format("decided in  {:.1f} us", 1e6 * decision.predict_seconds));
   return lines;
 }
 
 OrderedJson explanation_to_json(const RouteExplanation& explanation) {
-  const Route& route = explanation.route;
+  const Decision& decision = explanation.decision;
+  const Route& route = decision.route;
   OrderedJson json;
   json["place"] = route.place == Place::kLocal ? "local" : "remote";
   json["variant"] = route.variant;
@@ -116,13 +106,13 @@ OrderedJson explanation_to_json(const RouteExplanation& explanation) {
   json["degraded"] = route.degraded;
   json["confidence"] =
       explanation.tiers.empty() ? OrderedJson(nullptr) : OrderedJson(route.confidence);
-  json["threshold"] = explanation.threshold;
+  json["threshold"] = decision.threshold;
   json["tiers"] = OrderedJson::array();
   for (const auto& tier : explanation.tiers) {
     json["tiers"].push_back({{"name", tier.name}, {"success", tier.success}});
   }
   json["candidates"] = OrderedJson::array();
-  for (const Candidate& candidate : explanation.candidates) {
+  for (const Candidate& candidate : decision.candidates) {
     json["candidates"].push_back(
         {{"id", candidate.id}, {"cost", candidate.cost}, {"success", candidate.success}});
   }
@@ -131,7 +121,7 @@ OrderedJson explanation_to_json(const RouteExplanation& explanation) {
     json["pieces"].push_back({{"text", piece.text}, {"influence", piece.influence}});
   }
   json["parameters"] = explanation.n_parameters;
-  json["microseconds"] = explanation.microseconds;
+  json["microseconds"] = 1e6 * decision.predict_seconds;
   return json;
 }
 

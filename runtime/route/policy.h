@@ -39,7 +39,7 @@ struct PolicyInput {
   bool has_prediction = false;
   double remote_success = 0;    // predicted, of the full model
   double threshold = 0.7;       // of confidence
-  int64_t n_tokens_needed = 0;  // prompt and room for an answer; 0: not known yet
+  int64_t n_tokens_needed = 0;  // prompt and room for an answer; 0: fits, or not known
   bool remote_configured = false;
   bool offline = false;
   bool remote_reachable = true;         // as last seen; only a failed call makes it false
@@ -52,6 +52,16 @@ struct Route {
   RouteReason reason = RouteReason::kConfident;
   double confidence = 0;  // predicted success of what was chosen; 0 without a prediction
   bool degraded = false;  // the full model was wanted and could not be had
+};
+
+// A route with what it was decided from.
+struct Decision {
+  Route route;
+  std::vector<Candidate> candidates;     // local variants, cheapest first
+  std::optional<Prediction> prediction;  // none without a predictor
+  double threshold = 0;                  // of confidence
+  int64_t n_tokens_needed = 0;           // as in PolicyInput
+  double predict_seconds = 0;            // features, prediction and policy
 };
 
 // The rules, first match wins. "Fits" looks at n_context alone; "best" is the last of those that

@@ -134,11 +134,44 @@ struct Router::State {
   bool may_ask_remote(const RouteRequest& request) const {
     return make_remote && !options.offline && !request.raw_prompt.has_value();
   }
+  int64_t tokens_needed(const RouteRequest& request, std::span<const Candidate> locals);
   Result<RemoteClient*> remote();
   Result<Engine*> load(Journey& journey);
   Result<RoutedAnswer> run_local(Journey& journey);
   Result<RoutedAnswer> run_remote(Journey& journey);
 };
+
+// Prompt and room for an answer, as PolicyInput wants it. No text has more tokens than bytes,
+// beside what a template puts around it; so most prompts fit without being tokenised. Text that
+// cannot be counted (a template beyond our Jinja) is the engine's to complain about.
+int64_t Router::State::tokens_needed(const RouteRequest& request,
+                                     std::span<const Candidate> locals) {
+  constexpr int64_t kTemplateTokens = 512;
+  constexpr int64_t kTokensPerMessage = 32;
+  // An answer that has less room than this had better come from elsewhere. Where it cannot, one
+  // token is enough, as for the engine.
+  constexpr int32_t kAnswerRoom = 64;
+  const int64_t room = may_ask_remote(request) && !request.pin.has_value()
+                           ? std::clamp(request.options.max_tokens, 1, kAnswerRoom)
+                           : 1;
+  int64_t shortest = 0;
+  for (const Candidate& candidate : locals) {
+    if (candidate.n_context > 0 && (shortest == 0 || candidate.n_context < shortest)) {
+      shortest = candidate.n_context;
+    }
+  }
+  if (shortest == 0) return 0;
+  int64_t most = kTemplateTokens + room;
+  if (request.raw_prompt.has_value()) most += static_cast<int64_t>(request.raw_prompt->size());
+  for (const ChatMessage& message : request.messages) {
+    most += static_cast<int64_t>(message.content.size()) + kTokensPerMessage;
+  }
+  if (most <= shortest) return 0;
+  const Result<int64_t> n_prompt = request.raw_prompt.has_value()
+                                       ? variants->count_tokens(*request.raw_prompt)
+                                       : variants->count_tokens(request.messages);
+  return n_prompt.has_value() ? *n_prompt + room : 0;
+}
 
 // The only place where the client comes into being. REQUIRES: make_remote and not offline.
 Result<RemoteClient*> Router::State::remote() {
@@ -284,6 +317,7 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
                 "raw text can only be continued locally: the remote answers conversations");
   }
   Decision decision;
+  decision.threshold = threshold;
   const Clock::TimePoint start = state_->clock->now();
   if (state_->judge.predict) decision.prediction = state_->judge.predict(prompt);
   std::vector<VariantCost> costs;
@@ -292,10 +326,12 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
   }
   const Prediction prediction = decision.prediction.value_or(Prediction{});
   decision.candidates = candidates_for(state_->judge.tiers, prediction, costs);
+  decision.n_tokens_needed = state_->tokens_needed(request, decision.candidates);
   PolicyInput input{.locals = decision.candidates,
                     .has_prediction = decision.prediction.has_value(),
                     .remote_success = full_model_success(prediction),
                     .threshold = threshold,
+                    .n_tokens_needed = decision.n_tokens_needed,
                     .remote_configured = static_cast<bool>(state_->make_remote),
                     .offline = state_->options.offline,
                     .remote_reachable = !state_->client_error.has_value() &&

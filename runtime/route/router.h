@@ -61,13 +61,6 @@ struct RouteRequest {
   std::optional<double> threshold;  // instead of RouterOptions::threshold
 };
 
-struct Decision {
-  Route route;
-  std::vector<Candidate> candidates;     // local variants, cheapest first
-  std::optional<Prediction> prediction;  // none without a predictor
-  double predict_seconds = 0;
-};
-
 struct RoutedAnswer {
   std::string text;  // all of it, whether or not it was relayed through on_text
   Receipt receipt;

@@ -19,12 +19,11 @@ class ZooVariants final : public VariantSource {
       : zoo_(std::move(zoo)), options_(std::move(options)) {
     const ZooManifest& manifest = zoo_->manifest();
     for (const ZooVariant& variant : manifest.variants) {
-      variants_.push_back(
-          {.cost = {.id = variant.id,
-                    .cost =
-                        cost_of(variant.macs_per_token, variant.weight_bytes, variant.parameters),
-                    .n_context = options_.n_context > 0 ? options_.n_context : manifest.n_context},
-           .memory_bytes = variant.weight_bytes});
+      variants_.push_back({.cost = {.id = variant.id,
+                                    .cost = cost_of(variant.macs_per_token, variant.weight_bytes,
+                                                    variant.parameters),
+                                    .n_context = context_of(options_, manifest.n_context)},
+                           .memory_bytes = variant.weight_bytes});
     }
   }
 
@@ -36,6 +35,12 @@ class ZooVariants final : public VariantSource {
     Result<std::unique_ptr<Engine>> engine = Engine::load(std::move(variant.checkpoint), options_);
     if (Status status = variant.check->wait(); !status.has_value()) return status.error();
     return engine;
+  }
+
+  Result<ModelText> load_text() const override {
+    if (variants_.empty()) return fail(ErrorCode::kNotFound, "{}: no variants", zoo_->path());
+    AC_TRY(const Checkpoint checkpoint, zoo_->open_variant(variants_.front().cost.id));
+    return ModelText::create(checkpoint);
   }
 
  private:
@@ -58,15 +63,23 @@ class SingleVariant final : public VariantSource {
       return fail(ErrorCode::kNotFound, "no variant '{}'; there is only '{}'", id,
                   variant_.cost.id);
     }
-    if (!checkpoint_.has_value()) {
-      return fail(ErrorCode::kInvalidArgument, "'{}' has been loaded already", id);
-    }
+    AC_TRY_STATUS(still_here());
     Checkpoint checkpoint = std::move(*checkpoint_);
     checkpoint_.reset();
     return Engine::load(std::move(checkpoint), options_);
   }
 
+  Result<ModelText> load_text() const override {
+    AC_TRY_STATUS(still_here());
+    return ModelText::create(*checkpoint_);
+  }
+
  private:
+  Status still_here() const {
+    if (checkpoint_.has_value()) return {};
+    return fail(ErrorCode::kInvalidArgument, "'{}' has been loaded already", variant_.cost.id);
+  }
+
   LocalVariant variant_;
   mutable std::optional<Checkpoint> checkpoint_;  // until it moves into the engine
   EngineOptions options_;
@@ -82,10 +95,11 @@ std::unique_ptr<VariantSource> variants_of_zoo(std::shared_ptr<const Zoo> zoo,
 Result<std::unique_ptr<VariantSource>> variant_of_checkpoint(std::string id, Checkpoint checkpoint,
                                                              EngineOptions options) {
   AC_TRY(const ModelCost cost, model_cost(checkpoint));
+  AC_TRY(const ModelConfig config, read_model_config(checkpoint));
   LocalVariant variant{
       .cost = {.id = std::move(id),
                .cost = cost_of(cost.macs_per_token, cost.weight_bytes, cost.parameters),
-               .n_context = options.n_context},
+               .n_context = context_of(options, config.n_context)},
       .memory_bytes = cost.weight_bytes};
   return std::unique_ptr<VariantSource>(std::make_unique<SingleVariant>(
       std::move(variant), std::move(checkpoint), std::move(options)));
@@ -125,6 +139,31 @@ Result<Engine*> VariantCache::get(std::string_view id) {
   if (!engine.has_value()) return engine.error();
   entries_.push_front({std::string(id), bytes, std::move(*engine)});
   return entries_.front().engine.get();
+}
+
+Result<const ModelText*> VariantCache::text() {
+  if (!text_.has_value()) text_ = source_->load_text();
+  if (!text_->has_value()) return text_->error();
+  return &**text_;
+}
+
+Result<int64_t> VariantCache::count_tokens(const std::vector<ChatMessage>& messages) {
+  std::vector<int32_t> tokens;
+  if (!entries_.empty()) {
+    AC_TRY(tokens, entries_.front().engine->tokens_of_chat(messages));
+  } else {
+    AC_TRY(const ModelText* reads, text());
+    AC_TRY(tokens, reads->tokens_of_chat(messages));
+  }
+  return static_cast<int64_t>(tokens.size());
+}
+
+Result<int64_t> VariantCache::count_tokens(std::string_view raw_prompt) {
+  if (!entries_.empty()) {
+    return static_cast<int64_t>(entries_.front().engine->tokens_of_text(raw_prompt).size());
+  }
+  AC_TRY(const ModelText* reads, text());
+  return static_cast<int64_t>(reads->tokens_of_text(raw_prompt).size());
 }
 
 std::vector<std::string> VariantCache::loaded() const {

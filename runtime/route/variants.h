@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "models/store/zoo.h"
+#include "runtime/engine/model_text.h"
 #include "runtime/engine/session.h"
 #include "runtime/route/policy.h"
 
@@ -28,13 +30,16 @@ class VariantSource {
   virtual std::span<const LocalVariant> variants() const = 0;
   // Errors: kNotFound, kCorruptFile, kOutOfMemory and those of Engine::load.
   virtual Result<std::unique_ptr<Engine>> load(std::string_view id) const = 0;
+  // How the variants turn text to tokens: one way for all of them. Needs no weights. Errors: as
+  // load().
+  virtual Result<ModelText> load_text() const = 0;
 };
 
 // Every variant of a zoo; `options` are those of each engine.
 std::unique_ptr<VariantSource> variants_of_zoo(std::shared_ptr<const Zoo> zoo,
                                                EngineOptions options);
-// One model outside any zoo (`--model FILE`). Loads once: a second load is kInvalidArgument, since
-// the checkpoint has moved into the first engine.
+// One model outside any zoo (`--model FILE`). Loads once: after it, load and load_text are
+// kInvalidArgument, since the checkpoint has moved into the engine.
 Result<std::unique_ptr<VariantSource>> variant_of_checkpoint(std::string id, Checkpoint checkpoint,
                                                              EngineOptions options);
 
@@ -49,6 +54,10 @@ class VariantCache {
   // The pointer is valid until the next call. Errors: those of VariantSource::load.
   Result<Engine*> get(std::string_view id);
   std::vector<std::string> loaded() const;  // last used first
+  // The tokens of a conversation, or of text to continue. Loads no weights. Errors: those of
+  // VariantSource::load_text and ModelText::tokens_of_chat.
+  Result<int64_t> count_tokens(const std::vector<ChatMessage>& messages);
+  Result<int64_t> count_tokens(std::string_view raw_prompt);
 
  private:
   struct Entry {
@@ -57,10 +66,12 @@ class VariantCache {
     std::unique_ptr<Engine> engine;
   };
   void make_room(uint64_t bytes);
+  Result<const ModelText*> text();
 
   std::unique_ptr<VariantSource> source_;
   uint64_t budget_bytes_;
-  std::list<Entry> entries_;  // last used first
+  std::list<Entry> entries_;               // last used first
+  std::optional<Result<ModelText>> text_;  // read when it is first needed
 };
 
 }  // namespace ac

@@ -49,8 +49,7 @@ class RemoteFaultsTest : public testing::Test {
 };
 
 TEST_F(RemoteFaultsTest, B1_Refused) {
-  RemoteOptions options =
-      options_for("http://127.0.0.1:" + std::to_string(closed_port()) + "/v1");
+  RemoteOptions options = options_for("http://127.0.0.1:" + std::to_string(closed_port()) + "/v1");
   // One and a half of these, 900 ms, hold the first wait at its longest (600 ms) and never the
   // second after the first, even at their shortest (400 + 800 ms).
   options.connect_timeout = milliseconds(600);

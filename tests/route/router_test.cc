@@ -23,6 +23,9 @@ struct World {
   size_t pieces_before_error = 0;
   std::vector<std::string> local_prompts;  // "variant: text"
   int n_alive_engines = 0;
+  int64_t n_context = 0;       // of every variant
+  size_t n_prompt_tokens = 3;  // of every conversation
+  int n_text_loads = 0;
 
   int n_clients = 0;
   int n_questions = 0;
@@ -59,7 +62,7 @@ class FakeEngine final : public Engine {
   Result<std::vector<int32_t>> tokens_of_chat(
       const std::vector<ChatMessage>& messages) const override {
     world_->local_prompts.push_back(id_ + ": chat " + messages.back().content);
-    return std::vector<int32_t>{1, 2, 3};
+    return std::vector<int32_t>(world_->n_prompt_tokens, 1);
   }
   std::vector<int32_t> tokens_of_text(std::string_view text) const override {
     world_->local_prompts.push_back(id_ + ": raw " + std::string(text));
@@ -94,8 +97,9 @@ class FakeVariants final : public VariantSource {
   explicit FakeVariants(World* world) : world_(world) {
     for (int i = 0; i < 3; ++i) {
       const std::string id = i == 0 ? "q4" : i == 1 ? "q8" : "f16";
-      variants_.push_back({.cost = {.id = id, .cost = 4.0 * (1 << i), .n_context = 0},
-                           .memory_bytes = uint64_t{100} << i});
+      variants_.push_back(
+          {.cost = {.id = id, .cost = 4.0 * (1 << i), .n_context = world->n_context},
+           .memory_bytes = uint64_t{100} << i});
     }
   }
   std::span<const LocalVariant> variants() const override { return variants_; }
@@ -107,6 +111,10 @@ class FakeVariants final : public VariantSource {
       if (times == world_->failing_loads.end() || times->second-- > 0) return error->second;
     }
     return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::string(id), world_));
+  }
+  Result<ModelText> load_text() const override {
+    ++world_->n_text_loads;
+    return Error{ErrorCode::kCorruptFile, "no tokenizer"};
   }
 
  private:
@@ -408,6 +416,35 @@ TEST_F(RouterTest, APromptTooLongForTheEngineGoesToTheRemote) {
   ASSERT_FALSE(answer.has_value());
   EXPECT_EQ(answer.error().code, ErrorCode::kContextFull);
   EXPECT_EQ(world_.n_questions, 3);
+}
+
+TEST_F(RouterTest, ALongPromptIsCountedBeforeItIsRouted) {
+  world_.n_context = 700;
+  make();
+  EXPECT_EQ(router_->decide(request_of(kEasy))->n_tokens_needed, 0);  // too few bytes to matter
+  EXPECT_EQ(world_.n_text_loads, 0);
+  const std::string page = std::string(kEasy) + std::string(700, ' ');
+  // Nothing can count: the engine will.
+  EXPECT_EQ(router_->decide(request_of(page))->route.reason, RouteReason::kConfident);
+  EXPECT_EQ(world_.n_text_loads, 1);
+  ASSERT_TRUE(ask(kEasy).has_value());  // from now on an engine counts
+  world_.n_prompt_tokens = 636;
+  EXPECT_EQ(router_->decide(request_of(page))->route.reason, RouteReason::kConfident);
+  EXPECT_EQ(router_->decide(request_of(page))->n_tokens_needed, 700);
+  world_.n_prompt_tokens = 637;  // no room for 64 tokens of answer
+  Result<Decision> decision = router_->decide(request_of(page));
+  EXPECT_EQ(decision->route.place, Place::kRemote);
+  EXPECT_EQ(decision->route.reason, RouteReason::kContext);
+  RouteRequest request = request_of(page);
+  request.options.max_tokens = 63;
+  EXPECT_EQ(router_->decide(request)->route.place, Place::kLocal);
+  request.pin = "q4";  // an order: as long as one token of answer fits
+  request.options.max_tokens = 256;
+  world_.n_prompt_tokens = 699;
+  EXPECT_EQ(router_->decide(request)->route.variant, "q4");
+  world_.n_prompt_tokens = 700;
+  EXPECT_EQ(router_->decide(request).error().code, ErrorCode::kContextFull);
+  EXPECT_EQ(world_.n_text_loads, 1);
 }
 
 TEST_F(RouterTest, AVariantThatCannotBeLoadedIsReplaced) {
