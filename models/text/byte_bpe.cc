@@ -7,7 +7,7 @@
 #include "models/text/piece_cache.h"
 #include "models/text/pretokenizer.h"
 #include "models/text/token_buffer.h"
-#include "models/text/vocabulary.h"
+#include "models/text/vocabulary_tokenizer.h"
 
 namespace ac::text {
 namespace {
@@ -70,39 +70,22 @@ class MergeTable {
   int shift_ = 0;
 };
 
-class ByteBpe final : public Tokenizer {
+class ByteBpe final : public VocabularyTokenizer {
  public:
   static Result<std::unique_ptr<const Tokenizer>> make(const Checkpoint& checkpoint);
 
-  std::vector<int32_t> encode(std::string_view text) const override { return encode(text, {}); }
-  std::vector<int32_t> encode_marked(const MarkedText& text) const override {
-    return encode(text.text, text.literal);
-  }
-  std::string_view token_bytes(int32_t id, bool special) const override {
-    if (id < 0 || id >= vocabulary_.size() || (vocabulary_.hidden(id) && !special)) return {};
-    return vocabulary_.bytes(id);
-  }
-  int32_t n_vocab() const override { return vocabulary_.size(); }
-  std::optional<int32_t> bos() const override { return vocabulary_.bos; }
-  std::optional<int32_t> eos() const override { return vocabulary_.eos; }
-  bool adds_bos() const override { return adds_bos_; }
   bool drops_first_space() const override { return false; }
-  bool ends_generation(int32_t id) const override { return vocabulary_.ends_generation(id); }
-  std::optional<int32_t> find_special(std::string_view text) const override {
-    return vocabulary_.find_special(text);
-  }
 
  private:
-  explicit ByteBpe(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
+  explicit ByteBpe(Vocabulary vocabulary) : VocabularyTokenizer(std::move(vocabulary)) {}
   Status read_merges(const Checkpoint& checkpoint);
-  std::vector<int32_t> encode(std::string_view text, std::span<const ByteRange> literal) const;
+  std::vector<int32_t> encode_parts(std::string_view text,
+                                    std::span<const ByteRange> literal) const override;
 
   // One call of encode.
   class Encoder;
 
-  Vocabulary vocabulary_;
   PreTokenizerInfo pre_{};
-  bool adds_bos_ = false;
   uint32_t n_ranks_ = 0;
   MergeTable merges_;
   uint32_t cache_owner_ = next_cache_owner();
@@ -175,8 +158,8 @@ class ByteBpe::Encoder {
   std::vector<Symbol> symbols_;
 };
 
-std::vector<int32_t> ByteBpe::encode(std::string_view text,
-                                     std::span<const ByteRange> literal) const {
+std::vector<int32_t> ByteBpe::encode_parts(std::string_view text,
+                                           std::span<const ByteRange> literal) const {
   TokenBuffer out(text.size());
   Encoder encoder(*this, out);
   for (const Fragment& fragment : partition(vocabulary_, text, literal)) {

@@ -8,7 +8,7 @@
 #include "models/text/piece_cache.h"
 #include "models/text/token_buffer.h"
 #include "models/text/unicode.h"
-#include "models/text/vocabulary.h"
+#include "models/text/vocabulary_tokenizer.h"
 
 namespace ac::text {
 namespace {
@@ -61,38 +61,21 @@ class Neighbours {
   std::vector<uint64_t> others_;  // by hash: a collision only makes a piece longer
 };
 
-class SentencePiece final : public Tokenizer {
+class SentencePiece final : public VocabularyTokenizer {
  public:
   static Result<std::unique_ptr<const Tokenizer>> make(const Checkpoint& checkpoint);
 
-  std::vector<int32_t> encode(std::string_view text) const override { return encode(text, {}); }
-  std::vector<int32_t> encode_marked(const MarkedText& text) const override {
-    return encode(text.text, text.literal);
-  }
-  std::string_view token_bytes(int32_t id, bool special) const override {
-    if (id < 0 || id >= vocabulary_.size() || (vocabulary_.hidden(id) && !special)) return {};
-    return vocabulary_.bytes(id);
-  }
-  int32_t n_vocab() const override { return vocabulary_.size(); }
-  std::optional<int32_t> bos() const override { return vocabulary_.bos; }
-  std::optional<int32_t> eos() const override { return vocabulary_.eos; }
-  bool adds_bos() const override { return adds_bos_; }
   bool drops_first_space() const override { return adds_space_; }
-  bool ends_generation(int32_t id) const override { return vocabulary_.ends_generation(id); }
-  std::optional<int32_t> find_special(std::string_view text) const override {
-    return vocabulary_.find_special(text);
-  }
 
  private:
-  explicit SentencePiece(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
+  explicit SentencePiece(Vocabulary vocabulary) : VocabularyTokenizer(std::move(vocabulary)) {}
   Status read_scores(const Checkpoint& checkpoint);
-  std::vector<int32_t> encode(std::string_view text, std::span<const ByteRange> literal) const;
+  std::vector<int32_t> encode_parts(std::string_view text,
+                                    std::span<const ByteRange> literal) const override;
 
   // One call of encode.
   class Encoder;
 
-  Vocabulary vocabulary_;
-  bool adds_bos_ = false;
   bool adds_space_ = false;
   uint32_t n_ranks_ = 0;
   std::vector<uint32_t> ranks_;  // of each token; equal scores have equal ranks
@@ -211,8 +194,8 @@ class SentencePiece::Encoder {
   std::vector<Symbol> symbols_;
 };
 
-std::vector<int32_t> SentencePiece::encode(std::string_view text,
-                                           std::span<const ByteRange> literal) const {
+std::vector<int32_t> SentencePiece::encode_parts(std::string_view text,
+                                                 std::span<const ByteRange> literal) const {
   TokenBuffer out(text.size());
   Encoder encoder(*this, out);
   bool opens = adds_space_;  // at the start and after a mark

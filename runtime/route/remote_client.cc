@@ -21,11 +21,14 @@ constexpr uint64_t kMaxResponseBytes = 8u << 20;
 // A chunk of one token is some 300 bytes of JSON.
 constexpr uint64_t kResponseBytesPerToken = 512;
 
+constexpr uint64_t kJsonBytes = 64u << 10;  // around the text
+
 // Reads an answer in the form that the server chose, a stream or one JSON body.
 class AnswerSink final : public HttpSink {
  public:
   AnswerSink(int32_t max_tokens, std::function<bool(std::string_view)> on_text)
-      : reader_(max_tokens, std::move(on_text)) {}
+      : reader_(max_tokens, std::move(on_text)),
+        max_json_bytes_(kJsonBytes + kResponseBytesPerToken * static_cast<uint64_t>(max_tokens)) {}
 
   Status on_content_type(std::string_view media_type) override {
     streams_ = media_type == "text/event-stream";
@@ -35,6 +38,10 @@ class AnswerSink final : public HttpSink {
   }
   Status on_body(std::string_view bytes) override {
     if (streams_) return reader_.feed_stream(bytes);
+    // A stream is read as it comes; this has to be kept, so it is bounded more tightly.
+    if (body_.size() + bytes.size() > max_json_bytes_) {
+      return fail(ErrorCode::kRemote, "a JSON answer of more than {} bytes", max_json_bytes_);
+    }
     body_ += bytes;
     return {};
   }
@@ -51,6 +58,7 @@ class AnswerSink final : public HttpSink {
 
  private:
   AnswerReader reader_;
+  uint64_t max_json_bytes_;
   bool streams_ = true;
   std::string body_;
 };

@@ -181,6 +181,13 @@ TEST_F(RemoteFaultsTest, B4_RedirectsAreNotFollowed) {
   EXPECT_EQ(n_requests(), 4u);
 }
 
+// What an answer without end may make the process grow by. AddressSanitizer keeps what was freed.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr long kMostKib = 32 << 10;
+#else
+constexpr long kMostKib = 2 << 10;
+#endif
+
 long peak_kib() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -191,6 +198,8 @@ TEST_F(RemoteFaultsTest, B5_Oversized) {
   RemoteOptions options = options_for(server_.url("x"));
   options.first_event_timeout = options.between_events_timeout = milliseconds(20000);
   options.total_timeout = milliseconds(20000);
+  options.url = server_.url("ok");  // libraries take their own the first time
+  ASSERT_TRUE(ask(options).answer.has_value());
   struct Case {
     const char* behaviour;
     const char* message;
@@ -199,15 +208,14 @@ TEST_F(RemoteFaultsTest, B5_Oversized) {
        {Case{"endlessline", "a line of more than 262144 bytes"},
         Case{"endlesscomments", "an answer of more than 8388608 bytes"},
         Case{"endlessevents", "a text of more than 8192 bytes, far beyond max_tokens"},
-        Case{"endlessjson", "an answer of more than 8388608 bytes"},
+        Case{"endlessjson", "a JSON answer of more than 98304 bytes"},
         Case{"hugeheaders", "headers of more than 65536 bytes"}}) {
     options.url = server_.url(c.behaviour);
     const long before = peak_kib();
     const Asked asked = ask(options);
     EXPECT_EQ(asked.message(), c.message) << c.behaviour;
     EXPECT_LE(asked.took, milliseconds(10000)) << c.behaviour;
-    // The largest thing that is kept is a JSON body, in a string that doubles as it grows.
-    EXPECT_LE(peak_kib() - before, 32 << 10) << c.behaviour;
+    EXPECT_LE(peak_kib() - before, kMostKib) << c.behaviour;
   }
 }
 

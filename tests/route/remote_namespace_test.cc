@@ -1,4 +1,4 @@
-// Networks that cannot be had on loopback: no interface at all, and a name server that is silent.
+// Networks that cannot be had on loopback: no interface at all, and bad name servers.
 // Each test runs in a child process with a network namespace of its own.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -10,11 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/route/remote_test_util.h"
 
@@ -66,29 +69,63 @@ bool raise_loopback() {
   return ok;
 }
 
+// Makes 127.0.0.1 the name server and binds its port. -> the socket, or -1.
+int become_name_server() {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(53);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (!raise_loopback() ||
+      bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return -1;
+  }
+  std::string file = std::filesystem::temp_directory_path() / "resolv_XXXXXX";
+  close(mkstemp(file.data()));
+  std::ofstream(file) << "nameserver 127.0.0.1\n";
+  const bool mounted = mount(file.c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) == 0;
+  unlink(file.c_str());
+  return mounted ? fd : -1;
+}
+
+// Sends every question back as an answer with this code (RFC 1035, section 4.1.1).
+void answer_all(int fd, uint8_t code) {
+  std::array<uint8_t, 512> message{};
+  for (;;) {
+    sockaddr_in from{};
+    socklen_t size = sizeof(from);
+    const ssize_t n =
+        recvfrom(fd, message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+    if (n < 12) continue;
+    message[2] |= 0x80;
+    message[3] = static_cast<uint8_t>(0x80 | code);
+    sendto(fd, message.data(), static_cast<size_t>(n), 0, reinterpret_cast<sockaddr*>(&from), size);
+  }
+}
+
 TEST(RemoteNamespaceTest, B9_SilentNameServer) {
   const int result = in_namespace([] {
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(53);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (!raise_loopback() ||
-        bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-      return kNotPossible;
-    }
-    std::string file = std::filesystem::temp_directory_path() / "resolv_XXXXXX";
-    close(mkstemp(file.data()));
-    std::ofstream(file) << "nameserver 127.0.0.1\n";
-    const bool mounted = mount(file.c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) == 0;
-    unlink(file.c_str());
-    if (!mounted) return kNotPossible;
+    if (become_name_server() < 0) return kNotPossible;
     // glibc alone would wait for 10 s.
     return check("https://remote.example.org/v1", milliseconds(600), milliseconds(600) + kSlack,
                  "connect: none within 0.6 s");
   });
   if (result == kNotPossible) GTEST_SKIP() << "no right to make a network namespace";
   EXPECT_EQ(result, kGood);
+}
+
+TEST(RemoteNamespaceTest, B9_NameServerThatFailsOrDenies) {
+  for (const uint8_t code : {uint8_t{2}, uint8_t{3}}) {  // SERVFAIL, NXDOMAIN
+    const int result = in_namespace([code] {
+      const int fd = become_name_server();
+      if (fd < 0) return kNotPossible;
+      std::thread(answer_all, fd, code).detach();  // ends with the process
+      return check("https://remote.example.org/v1", milliseconds(0), milliseconds(900) + kSlack,
+                   "dns: ");
+    });
+    if (result == kNotPossible) GTEST_SKIP() << "no right to make a network namespace";
+    EXPECT_EQ(result, kGood) << int{code};
+  }
 }
 
 TEST(RemoteNamespaceTest, B10_NoNetworkAtAll) {
