@@ -134,7 +134,7 @@ struct Router::State {
   bool may_ask_remote(const RouteRequest& request) const {
     return make_remote && !options.offline && !request.raw_prompt.has_value();
   }
-  int64_t tokens_needed(const RouteRequest& request, std::span<const Candidate> locals);
+  int64_t tokens_needed(const RouteRequest& request, std::span<const VariantCost> locals);
   Result<RemoteClient*> remote();
   Result<Engine*> load(Journey& journey);
   Result<RoutedAnswer> run_local(Journey& journey);
@@ -145,8 +145,8 @@ struct Router::State {
 // beside what a template puts around it; so most prompts fit without being tokenised. Text that
 // cannot be counted (a template beyond our Jinja) is the engine's to complain about.
 int64_t Router::State::tokens_needed(const RouteRequest& request,
-                                     std::span<const Candidate> locals) {
-  constexpr int64_t kTemplateTokens = 512;
+                                     std::span<const VariantCost> locals) {
+  constexpr int64_t kTemplateTokens = 128;
   constexpr int64_t kTokensPerMessage = 32;
   // An answer that has less room than this had better come from elsewhere. Where it cannot, one
   // token is enough, as for the engine.
@@ -155,9 +155,9 @@ int64_t Router::State::tokens_needed(const RouteRequest& request,
                            ? std::clamp(request.options.max_tokens, 1, kAnswerRoom)
                            : 1;
   int64_t shortest = 0;
-  for (const Candidate& candidate : locals) {
-    if (candidate.n_context > 0 && (shortest == 0 || candidate.n_context < shortest)) {
-      shortest = candidate.n_context;
+  for (const VariantCost& variant : locals) {
+    if (variant.n_context > 0 && (shortest == 0 || variant.n_context < shortest)) {
+      shortest = variant.n_context;
     }
   }
   if (shortest == 0) return 0;
@@ -318,15 +318,16 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
   }
   Decision decision;
   decision.threshold = threshold;
-  const Clock::TimePoint start = state_->clock->now();
-  if (state_->judge.predict) decision.prediction = state_->judge.predict(prompt);
   std::vector<VariantCost> costs;
   if (state_->variants.has_value()) {
     for (const LocalVariant& variant : state_->variants->variants()) costs.push_back(variant.cost);
   }
+  // Outside the time of the decision: a long prompt is tokenised here.
+  decision.n_tokens_needed = state_->tokens_needed(request, costs);
+  const Clock::TimePoint start = state_->clock->now();
+  if (state_->judge.predict) decision.prediction = state_->judge.predict(prompt);
   const Prediction prediction = decision.prediction.value_or(Prediction{});
   decision.candidates = candidates_for(state_->judge.tiers, prediction, costs);
-  decision.n_tokens_needed = state_->tokens_needed(request, decision.candidates);
   PolicyInput input{.locals = decision.candidates,
                     .has_prediction = decision.prediction.has_value(),
                     .remote_success = full_model_success(prediction),

@@ -419,19 +419,19 @@ TEST_F(RouterTest, APromptTooLongForTheEngineGoesToTheRemote) {
 }
 
 TEST_F(RouterTest, ALongPromptIsCountedBeforeItIsRouted) {
-  world_.n_context = 700;
+  world_.n_context = 300;
   make();
   EXPECT_EQ(router_->decide(request_of(kEasy))->n_tokens_needed, 0);  // too few bytes to matter
   EXPECT_EQ(world_.n_text_loads, 0);
-  const std::string page = std::string(kEasy) + std::string(700, ' ');
+  const std::string page = std::string(kEasy) + std::string(300, ' ');
   // Nothing can count: the engine will.
   EXPECT_EQ(router_->decide(request_of(page))->route.reason, RouteReason::kConfident);
   EXPECT_EQ(world_.n_text_loads, 1);
   ASSERT_TRUE(ask(kEasy).has_value());  // from now on an engine counts
-  world_.n_prompt_tokens = 636;
+  world_.n_prompt_tokens = 236;
   EXPECT_EQ(router_->decide(request_of(page))->route.reason, RouteReason::kConfident);
-  EXPECT_EQ(router_->decide(request_of(page))->n_tokens_needed, 700);
-  world_.n_prompt_tokens = 637;  // no room for 64 tokens of answer
+  EXPECT_EQ(router_->decide(request_of(page))->n_tokens_needed, 300);
+  world_.n_prompt_tokens = 237;  // no room for 64 tokens of answer
   Result<Decision> decision = router_->decide(request_of(page));
   EXPECT_EQ(decision->route.place, Place::kRemote);
   EXPECT_EQ(decision->route.reason, RouteReason::kContext);
@@ -440,9 +440,9 @@ TEST_F(RouterTest, ALongPromptIsCountedBeforeItIsRouted) {
   EXPECT_EQ(router_->decide(request)->route.place, Place::kLocal);
   request.pin = "q4";  // an order: as long as one token of answer fits
   request.options.max_tokens = 256;
-  world_.n_prompt_tokens = 699;
+  world_.n_prompt_tokens = 299;
   EXPECT_EQ(router_->decide(request)->route.variant, "q4");
-  world_.n_prompt_tokens = 700;
+  world_.n_prompt_tokens = 300;
   EXPECT_EQ(router_->decide(request).error().code, ErrorCode::kContextFull);
   EXPECT_EQ(world_.n_text_loads, 1);
 }
