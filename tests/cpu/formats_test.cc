@@ -95,7 +95,7 @@ TEST(BF16Test, EveryValueRoundTripsAndTiesGoToEven) {
 
 double half_at(const Bytes& b, size_t at) { return half_value(b[at] | uint32_t{b[at + 1]} << 8); }
 int32_t bits_at(const Bytes& b, size_t byte, size_t bit, int n_bits) {
-  return static_cast<int32_t>((b[byte] >> bit) & ((1u << n_bits) - 1u));
+  return static_cast<int32_t>((uint32_t{b[byte]} >> bit) & ((1u << n_bits) - 1u));
 }
 int32_t nibble(const Bytes& b, size_t first,
                size_t i) {  // 32 weights: low halves, then high halves
