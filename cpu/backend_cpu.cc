@@ -431,8 +431,8 @@ Value CpuBackend::attend(Value q, const AttendOptions& options) {
   const Value y = make(in.n_rows, in.n_cols);
   const Slot out = slot(y);
   const AttendPlan plan =
-      plan_attention(batch_, dims.n_kv_heads, n_group, dims.d_head, options.window);
-  need_scratch(plan.scratch_floats * sizeof(float));
+      plan_attention(*isa_.small, batch_, dims.n_kv_heads, n_group, dims.d_head, options.window);
+  need_scratch(plan.scratch_bytes);
 
   const size_t partial_bytes =
       static_cast<size_t>(plan.n_partials) * plan.partial_floats * sizeof(float);

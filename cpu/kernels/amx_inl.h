@@ -20,41 +20,15 @@
 // begin at a multiple of 4096, the panel 2048 past one, and both advance by 2048 bytes a step.
 #pragma once
 
+#include "cpu/kernels/amx_tile_inl.h"
 #include "cpu/kernels/packed_inl.h"
 
 namespace ac::cpu::AC_ISA {
 namespace {
 
-constexpr size_t kTileBytes = 1024;
 constexpr size_t kStepBytes = 2 * kTileBytes;
 
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t bytes_per_row[16] = {};
-  uint8_t rows[16] = {};
-};
-
 AC_INLINE size_t column_steps(size_t n_in) { return (n_in + 63) / 64 * 2; }
-
-AC_INLINE uint8_t* align_4096(const void* p) {
-  return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(p) + 4095) & ~uintptr_t{4095});
-}
-
-AC_INLINE void configure_tiles() {
-  // Static: no initialisation code, and so no function of it that could be shared.
-  static constexpr TileConfig kConfig = {
-      .bytes_per_row = {64, 64, 64, 64, 64, 64, 64, 64},
-      .rows = {16, 16, 16, 16, 16, 16, 16, 16},
-  };
-  _tile_loadconfig(&kConfig);
-}
-
-// 32 floats -> 32 bf16, nearest even.
-AC_INLINE __m512i to_bf16(__m512 low, __m512 high) {
-  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
-}
 
 void prepare_bf16_tiles(const PrepareArgs& args) noexcept {
   const size_t steps = column_steps(args.n_in);
