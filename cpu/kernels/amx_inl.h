@@ -145,18 +145,25 @@ AC_INLINE void multiply_loaded() {
   if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_dpbf16ps(3, 5, 7);
 }
 
-// kTokenTiles x kGroups tiles of C over all steps, beginning as what lies at `start`. Tiles 0..3
-// are C, 4 and 5 A, 6 and 7 B.
+// kTokenTiles x kGroups tiles of C over all steps, beginning as what lies at `start`, or as zeros
+// where it is null. Tiles 0..3 are C, 4 and 5 A, 6 and 7 B.
 template <size_t kTokenTiles, size_t kGroups>
 AC_INLINE void multiply_tiles_amx(const uint8_t* a, const uint8_t* b, size_t steps,
                                   const float* start, size_t start_stride, float* c,
                                   size_t c_stride) {
-  const auto from = static_cast<int64_t>(start_stride * sizeof(float));
-  _tile_loadd(0, start, from);
-  if constexpr (kGroups == 2) _tile_loadd(1, start + 16, from);
-  if constexpr (kTokenTiles == 2) _tile_loadd(2, start + 16 * start_stride, from);
-  if constexpr (kTokenTiles == 2 && kGroups == 2) {
-    _tile_loadd(3, start + 16 * start_stride + 16, from);
+  if (start == nullptr) {
+    _tile_zero(0);
+    if constexpr (kGroups == 2) _tile_zero(1);
+    if constexpr (kTokenTiles == 2) _tile_zero(2);
+    if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_zero(3);
+  } else {
+    const auto from = static_cast<int64_t>(start_stride * sizeof(float));
+    _tile_loadd(0, start, from);
+    if constexpr (kGroups == 2) _tile_loadd(1, start + 16, from);
+    if constexpr (kTokenTiles == 2) _tile_loadd(2, start + 16 * start_stride, from);
+    if constexpr (kTokenTiles == 2 && kGroups == 2) {
+      _tile_loadd(3, start + 16 * start_stride + 16, from);
+    }
   }
   // Two steps at a time: in the second, A is where B was in the first, so the loads change places
   // and every quarter of 4096 bytes is visited once in four loads.
@@ -204,9 +211,13 @@ void multiply_corner(const MatmulArgs& args, size_t token, size_t group, const u
   const size_t row = 16 * group;
   const size_t n_rows = args.n_out - row < 16 * n_groups ? args.n_out - row : 16 * n_groups;
   const uint8_t* a = align_4096(args.activations) + token / 32 * steps * kStepBytes;
-  alignas(64) float bias[32] = {};
-  if (args.bias != nullptr) {
-    for (size_t i = 0; i < n_rows; ++i) bias[i] = args.bias[row + i];
+  const float* bias = args.bias != nullptr ? args.bias + row : nullptr;
+  // Only at the end of the matrix, where 16 * n_groups rows would be read past it: a tile loaded
+  // from where something was just written waits until every store before that has left the core.
+  alignas(64) float padded_bias[32];
+  if (bias != nullptr && n_rows < 16 * n_groups) {
+    for (size_t i = 0; i < 32; ++i) padded_bias[i] = i < n_rows ? bias[i] : 0.0f;
+    bias = padded_bias;
   }
   // Where y has not room for whole tiles they go to a square of their own first.
   alignas(64) float corner[32 * 32];
