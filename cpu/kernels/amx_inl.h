@@ -226,6 +226,9 @@ void multiply_corner(const MatmulArgs& args, size_t token, size_t group, const u
   float* to = whole ? y : corner;
   const size_t stride = whole ? args.y_stride : 32;
   // Every line of C begins as the bias: a stride of 0.
+  for (size_t t = 0; t < n_tokens; ++t) {
+    for (size_t g = 0; g < n_groups; ++g) prefetch(to + t * stride + 16 * g);
+  }
   multiply_square(a, b, steps, n_tokens, n_groups, bias, 0, to, stride);
   if (whole) return;
   for (size_t t = 0; t < n_tokens; ++t) {
