@@ -1,4 +1,4 @@
-// What all AMX kernels share: how the tile registers are configured, and bf16.
+// What all AMX kernels share: how the tile registers are configured, bf16, and 2^x.
 //
 // A tile is 16 lines of 64 bytes. Of a left operand (A): 16 rows x 32 columns of bf16. Of a right
 // operand (B): line i has columns 2i and 2i + 1 of 16 rows. A product adds 16 x 16 sums over 32
@@ -36,6 +36,21 @@ AC_INLINE void configure_tiles() {
 // 32 floats -> 32 bf16, nearest even.
 AC_INLINE __m512i to_bf16(__m512 low, __m512 high) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+}
+
+constexpr float kLog2E = 1.44269504f;
+
+// 2^x to 2^-22 of it for x <= 0: 2^floor(x) times a polynomial in the rest, which is 1 at 0.
+// Minimax of degree 5.
+AC_INLINE __m512 exp2_fast(__m512 x) {
+  const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
+  __m512 p = splat(1.867130050e-3f);
+  p = fma(p, f, splat(9.017030708e-3f));
+  p = fma(p, f, splat(5.579991266e-2f));
+  p = fma(p, f, splat(2.401644439e-1f));
+  p = fma(p, f, splat(6.931512952e-1f));
+  p = fma(p, f, splat(1.0f));
+  return _mm512_scalef_ps(p, x);
 }
 
 }  // namespace

@@ -26,7 +26,6 @@ namespace {
 
 constexpr size_t kSquareBytes = 4 * kTileBytes;
 constexpr size_t kLowBytes = 2 * kTileBytes;  // from a tile's high part to its low part
-constexpr float kLog2E = 1.44269504f;
 // Splitting the cache is a quarter of the time at 48 rows and an eighth at 128.
 constexpr int32_t kAttendRowsAmx = 128;
 // Below this a tile of rows would be mostly empty.
@@ -229,19 +228,6 @@ AC_INLINE void multiply_split(const uint8_t* a, const uint8_t* b, size_t n_steps
 // --- softmax
 // ---------------------------------------------------------------------------------------
 
-// 2^x to 2^-22 of it for x <= 0: 2^floor(x) times a polynomial in the rest, which is 1 at 0.
-// Minimax of degree 5.
-AC_INLINE __m512 exp2_of_negative(__m512 x) {
-  const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
-  __m512 p = splat(1.867130050e-3f);
-  p = fma(p, f, splat(9.017030708e-3f));
-  p = fma(p, f, splat(5.579991266e-2f));
-  p = fma(p, f, splat(2.401644439e-1f));
-  p = fma(p, f, splat(6.931512952e-1f));
-  p = fma(p, f, splat(1.0f));
-  return _mm512_scalef_ps(p, x);
-}
-
 // The keys [begin, end) of 16 that a row sees, as lanes.
 AC_INLINE __mmask16 lanes_between(int32_t begin, int32_t end) {
   const int32_t from = begin < 0 ? 0 : begin > 16 ? 16 : begin;
@@ -277,14 +263,14 @@ AC_INLINE void soften_row(const AmxAttention& a, size_t row, uint8_t* line, cons
   F32 total = load(a.total + 16 * row);
   if (now != before) {
     a.maximum[row] = now;
-    const F32 correction = exp2_of_negative(splat(before * kLog2E - shift));
+    const F32 correction = exp2_fast(splat(before * kLog2E - shift));
     total = mul(total, correction);
     float* acc = a.acc + row * a.d_stride();
     for (size_t d = 0; d < a.d_stride(); d += 16) store(acc + d, mul(load(acc + d), correction));
   }
 #pragma GCC unroll 4
   for (int i = 0; i < kVectorsOfTile; ++i) {
-    s[i] = exp2_of_negative(_mm512_fmsub_ps(s[i], splat(kLog2E), splat(shift)));
+    s[i] = exp2_fast(_mm512_fmsub_ps(s[i], splat(kLog2E), splat(shift)));
     if constexpr (kMasked) s[i] = _mm512_maskz_mov_ps(seen[i], s[i]);
     total = add(total, s[i]);
   }
