@@ -144,7 +144,7 @@ double time_matmul(const Isa& isa, const Weights& w, size_t n_tokens, size_t n_t
     const size_t begin = row_steps * worker / n_threads * plan.row_step;
     const size_t end = std::min(first.n_out, row_steps * (worker + 1) / n_threads * plan.row_step);
     for (const Matrix& matrix : w.matrices) {
-      run_matmul(plan, matrix, input, begin, end, y.data(), first.n_out, nullptr,
+      run_matmul(plan, matrix, input, begin, end, {.y = y.data(), .y_stride = first.n_out},
                  scratch[worker].data());
     }
   });

@@ -5,9 +5,6 @@
 namespace ac::cpu {
 namespace {
 
-// Rows of queries in a tile: enough to make widening the cache cheap beside the products, few
-// enough that the tile's state stays in a core's L2.
-constexpr int32_t kTileRows = 48;
 // Decoding: 256 positions of a kv head are 64 KiB of cache at d_head 64, some microseconds of work.
 constexpr int32_t kKeysPerChunkFew = 256;
 // Prefill: a chunk's partial results cost memory traffic, and there are many tiles anyway.
@@ -17,11 +14,11 @@ constexpr int32_t kMergesPerChunk = 16;
 
 }  // namespace
 
-AttendPlan plan_attention(const Batch& batch, int32_t n_kv_heads, int32_t n_group, int32_t d_head,
-                          int32_t window) {
+AttendPlan plan_attention(const SmallKernels& kernels, const Batch& batch, int32_t n_kv_heads,
+                          int32_t n_group, int32_t d_head, int32_t window) {
   constexpr auto kTile = static_cast<int32_t>(kKeyTile);
   AttendPlan plan;
-  const int32_t tile_tokens = std::max(1, kTileRows / n_group);
+  const int32_t tile_tokens = std::max(1, kernels.attend_rows / n_group);
   const auto n_tokens = static_cast<int32_t>(batch.size());
   int32_t largest_rows = 0;
   for (int32_t begin = 0; begin < n_tokens;) {
@@ -57,11 +54,10 @@ AttendPlan plan_attention(const Batch& batch, int32_t n_kv_heads, int32_t n_grou
     plan.n_partials += tile.n_chunks * n_kv_heads * tile.n_tokens * n_group;
     plan.n_merges += n_kv_heads * tile.n_tokens;
   }
-  const auto rows = static_cast<size_t>(largest_rows);
   const auto d = static_cast<size_t>(d_head);
   const size_t d_padded = (d + kKvTile - 1) / kKvTile * kKvTile;
   plan.partial_floats = d_padded + 2;
-  plan.scratch_floats = rows * (d_padded + kKeyTile + d + 2) + kKeyTile * (d + d_padded);
+  plan.scratch_bytes = kernels.attend_scratch_bytes(static_cast<size_t>(largest_rows), d);
   return plan;
 }
 
@@ -94,7 +90,7 @@ void AttentionWork::attend(int32_t begin, int32_t end, int32_t worker) const noe
           tile->first_partial + (kv_head * tile->n_chunks + chunk) * tile->n_tokens * n_group;
       args.partial = partials + static_cast<size_t>(row) * partial_floats;
     }
-    args.scratch = reinterpret_cast<float*>(scratch->of(worker));
+    args.scratch = scratch->of(worker);
     kernels->attend(args);
   }
 }

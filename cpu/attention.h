@@ -29,15 +29,15 @@ struct AttendTile {
 struct AttendPlan {
   std::vector<AttendTile> tiles;
   int32_t n_items = 0;
-  int32_t n_partials = 0;  // rows of d_padded + 2 floats
-  int32_t n_merges = 0;    // (token, kv head) pairs whose chunks have to be merged
-  size_t scratch_floats = 0;
+  int32_t n_partials = 0;     // rows of d_padded + 2 floats
+  int32_t n_merges = 0;       // (token, kv head) pairs whose chunks have to be merged
+  size_t scratch_bytes = 0;   // for each worker
   size_t partial_floats = 0;  // of one row of partial results
 };
 
 // n_group: query heads per kv head.
-AttendPlan plan_attention(const Batch& batch, int32_t n_kv_heads, int32_t n_group, int32_t d_head,
-                          int32_t window);
+AttendPlan plan_attention(const SmallKernels& kernels, const Batch& batch, int32_t n_kv_heads,
+                          int32_t n_group, int32_t d_head, int32_t window);
 
 // The plan and where everything lies: what the threads run. Plain data, copied into the program.
 struct AttentionWork {

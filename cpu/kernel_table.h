@@ -16,6 +16,15 @@ namespace ac::cpu {
 // Decodes one row of `n` weights in some format to f32, as Codec::decode_row in formats/codecs.h.
 using DecodeRow = void (*)(const std::byte* row, float* out, size_t n);
 
+// What becomes of the products of one x with two matrices of one shape and format, the gate and the
+// up projection of a feed-forward block, without either being written: activation(gate) * up as the
+// next product reads it, in the tiles that prepare_bf16_tiles would make of it.
+struct GatedTiles {
+  const std::byte* up = nullptr;  // MatmulArgs::weights is the gate
+  bool is_gelu = false;           // tanh's approximation of GELU; otherwise SiLU
+  void* out = nullptr;            // the whole buffer, for [n_tokens, n_out]
+};
+
 // One piece of y = x W^T + bias: the rows [row_begin, row_end) of W, all tokens.
 // row_begin is a multiple of 16; row_end is one too, or n_out.
 struct MatmulArgs {
@@ -33,6 +42,9 @@ struct MatmulArgs {
   const float* bias = nullptr;        // [n_out] or null
   void* scratch = nullptr;            // 64-byte aligned, of this worker alone
   size_t panel_rows = 0;              // rows for which scratch has room in their converted form
+  // AMX kernels only, both without a bias: y += x W^T; or, with no y, what GatedTiles says.
+  bool adds_to_y = false;
+  const GatedTiles* gated = nullptr;
 };
 
 // Tokens [token_begin, token_end) of x, rewritten for the kernels.

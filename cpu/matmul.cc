@@ -30,7 +30,7 @@ size_t padded_columns(size_t n_in) { return (n_in + 63) / 64 * 64; }
 MatmulPlan plan_amx(const MatmulKernels& kernels, const Matrix& matrix, size_t n_tokens) {
   constexpr size_t kPanelBytes = size_t{1} << 20;
   const size_t columns = padded_columns(matrix.n_in);
-  const size_t panel_rows = std::max<size_t>(1, kPanelBytes / (32 * columns * 2)) * 32;
+  const size_t panel_rows = std::max<size_t>(1, kPanelBytes / (64 * columns * 2)) * 64;
   MatmulPlan plan = {.kernel = kernels.amx_decoded,
                      .prepare = kernels.prepare_bf16_tiles,
                      .activation_layout = ActivationLayout::kBf16Tiles,
@@ -116,8 +116,20 @@ void prepare_activations(const MatmulPlan& plan, const float* x, size_t n_in, si
                 .out = activations});
 }
 
+void prepare_row(const MatmulPlan& plan, const float* row, size_t n_in, size_t token,
+                 void* activations) noexcept {
+  AC_CHECK(plan.prepare != nullptr && plan.token_step == 1);
+  plan.prepare({.x = row,  // a stride of nothing: the first row is every row
+                .x_stride = 0,
+                .n_in = n_in,
+                .n_tokens = plan.n_tokens,
+                .token_begin = token,
+                .token_end = token + 1,
+                .out = activations});
+}
+
 void run_matmul(const MatmulPlan& plan, const Matrix& matrix, const void* activations,
-                size_t row_begin, size_t row_end, float* y, size_t y_stride, const float* bias,
+                size_t row_begin, size_t row_end, const MatmulResult& result,
                 void* scratch) noexcept {
   plan.kernel({.weights = matrix.data,
                .row_bytes = matrix.row_bytes,
@@ -128,11 +140,13 @@ void run_matmul(const MatmulPlan& plan, const Matrix& matrix, const void* activa
                .row_end = row_end,
                .n_tokens = plan.n_tokens,
                .activations = activations,
-               .y = y,
-               .y_stride = y_stride,
-               .bias = bias,
+               .y = result.y,
+               .y_stride = result.y_stride,
+               .bias = result.bias,
                .scratch = scratch,
-               .panel_rows = plan.panel_rows});
+               .panel_rows = plan.panel_rows,
+               .adds_to_y = result.adds_to_y,
+               .gated = result.gated});
 }
 
 size_t gemm_bf16_scratch_bytes(size_t m, size_t k) {

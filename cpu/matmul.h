@@ -8,7 +8,7 @@
 //   MatmulPlan plan = plan_matmul(isa, matrix, n_tokens);
 //   (workers) prepare_activations(plan, x, token_begin, token_end, activations);
 //   (barrier)
-//   (workers) run_matmul(plan, matrix, activations, rows, y, n_out, bias, scratch_of_worker);
+//   (workers) run_matmul(plan, matrix, activations, rows, {y, n_out, bias}, scratch_of_worker);
 //
 // Matrices of one x share the first part when their plans have the same `activation_layout`.
 #pragma once
@@ -56,11 +56,24 @@ MatmulPlan plan_matmul(const MatmulKernels& kernels, const Matrix& matrix, size_
 // is null.
 void prepare_activations(const MatmulPlan& plan, const float* x, size_t n_in, size_t token_begin,
                          size_t token_end, void* activations) noexcept;
+// The same for one token, whose row lies by itself. REQUIRES: plan.prepare, plan.token_step == 1.
+void prepare_row(const MatmulPlan& plan, const float* row, size_t n_in, size_t token,
+                 void* activations) noexcept;
 
-// Computes columns [row_begin, row_end) of y [n_tokens, y_stride]; bias is [n_out] or null.
-// `activations` is what was prepared, or x where plan.prepare is null.
+// Where a product goes. More than a bias only where the activations are bf16 tiles.
+struct MatmulResult {
+  float* y = nullptr;           // [n_tokens, y_stride]
+  size_t y_stride = 0;          // floats
+  const float* bias = nullptr;  // [n_out] or null
+  bool adds_to_y = false;       // y += product; no bias
+  // Instead of y: see GatedTiles. The matrix is the gate's; `up` has its shape and format.
+  const GatedTiles* gated = nullptr;
+};
+
+// Computes columns [row_begin, row_end) of y. `activations` is what was prepared, or x where
+// plan.prepare is null.
 void run_matmul(const MatmulPlan& plan, const Matrix& matrix, const void* activations,
-                size_t row_begin, size_t row_end, float* y, size_t y_stride, const float* bias,
+                size_t row_begin, size_t row_end, const MatmulResult& result,
                 void* scratch) noexcept;
 
 // Bytes of scratch for MatmulKernels::gemm_bf16, which is null where there is no AMX.

@@ -20,41 +20,15 @@
 // begin at a multiple of 4096, the panel 2048 past one, and both advance by 2048 bytes a step.
 #pragma once
 
+#include "cpu/kernels/amx_tile_inl.h"
 #include "cpu/kernels/packed_inl.h"
 
 namespace ac::cpu::AC_ISA {
 namespace {
 
-constexpr size_t kTileBytes = 1024;
 constexpr size_t kStepBytes = 2 * kTileBytes;
 
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t bytes_per_row[16] = {};
-  uint8_t rows[16] = {};
-};
-
 AC_INLINE size_t column_steps(size_t n_in) { return (n_in + 63) / 64 * 2; }
-
-AC_INLINE uint8_t* align_4096(const void* p) {
-  return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(p) + 4095) & ~uintptr_t{4095});
-}
-
-AC_INLINE void configure_tiles() {
-  // Static: no initialisation code, and so no function of it that could be shared.
-  static constexpr TileConfig kConfig = {
-      .bytes_per_row = {64, 64, 64, 64, 64, 64, 64, 64},
-      .rows = {16, 16, 16, 16, 16, 16, 16, 16},
-  };
-  _tile_loadconfig(&kConfig);
-}
-
-// 32 floats -> 32 bf16, nearest even.
-AC_INLINE __m512i to_bf16(__m512 low, __m512 high) {
-  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
-}
 
 void prepare_bf16_tiles(const PrepareArgs& args) noexcept {
   const size_t steps = column_steps(args.n_in);
@@ -171,18 +145,25 @@ AC_INLINE void multiply_loaded() {
   if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_dpbf16ps(3, 5, 7);
 }
 
-// kTokenTiles x kGroups tiles of C over all steps, beginning as what lies at `start`. Tiles 0..3
-// are C, 4 and 5 A, 6 and 7 B.
+// kTokenTiles x kGroups tiles of C over all steps, beginning as what lies at `start`, or as zeros
+// where it is null. Tiles 0..3 are C, 4 and 5 A, 6 and 7 B.
 template <size_t kTokenTiles, size_t kGroups>
 AC_INLINE void multiply_tiles_amx(const uint8_t* a, const uint8_t* b, size_t steps,
                                   const float* start, size_t start_stride, float* c,
                                   size_t c_stride) {
-  const auto from = static_cast<int64_t>(start_stride * sizeof(float));
-  _tile_loadd(0, start, from);
-  if constexpr (kGroups == 2) _tile_loadd(1, start + 16, from);
-  if constexpr (kTokenTiles == 2) _tile_loadd(2, start + 16 * start_stride, from);
-  if constexpr (kTokenTiles == 2 && kGroups == 2) {
-    _tile_loadd(3, start + 16 * start_stride + 16, from);
+  if (start == nullptr) {
+    _tile_zero(0);
+    if constexpr (kGroups == 2) _tile_zero(1);
+    if constexpr (kTokenTiles == 2) _tile_zero(2);
+    if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_zero(3);
+  } else {
+    const auto from = static_cast<int64_t>(start_stride * sizeof(float));
+    _tile_loadd(0, start, from);
+    if constexpr (kGroups == 2) _tile_loadd(1, start + 16, from);
+    if constexpr (kTokenTiles == 2) _tile_loadd(2, start + 16 * start_stride, from);
+    if constexpr (kTokenTiles == 2 && kGroups == 2) {
+      _tile_loadd(3, start + 16 * start_stride + 16, from);
+    }
   }
   // Two steps at a time: in the second, A is where B was in the first, so the loads change places
   // and every quarter of 4096 bytes is visited once in four loads.
@@ -230,9 +211,13 @@ void multiply_corner(const MatmulArgs& args, size_t token, size_t group, const u
   const size_t row = 16 * group;
   const size_t n_rows = args.n_out - row < 16 * n_groups ? args.n_out - row : 16 * n_groups;
   const uint8_t* a = align_4096(args.activations) + token / 32 * steps * kStepBytes;
-  alignas(64) float bias[32] = {};
-  if (args.bias != nullptr) {
-    for (size_t i = 0; i < n_rows; ++i) bias[i] = args.bias[row + i];
+  const float* bias = args.bias != nullptr ? args.bias + row : nullptr;
+  // Only at the end of the matrix, where 16 * n_groups rows would be read past it: a tile loaded
+  // from where something was just written waits until every store before that has left the core.
+  alignas(64) float padded_bias[32];
+  if (bias != nullptr && n_rows < 16 * n_groups) {
+    for (size_t i = 0; i < 32; ++i) padded_bias[i] = i < n_rows ? bias[i] : 0.0f;
+    bias = padded_bias;
   }
   // Where y has not room for whole tiles they go to a square of their own first.
   alignas(64) float corner[32 * 32];
@@ -240,15 +225,102 @@ void multiply_corner(const MatmulArgs& args, size_t token, size_t group, const u
   float* y = args.y + token * args.y_stride + row;
   float* to = whole ? y : corner;
   const size_t stride = whole ? args.y_stride : 32;
-  // Every line of C begins as the bias: a stride of 0.
-  multiply_square(a, b, steps, n_tokens, n_groups, bias, 0, to, stride);
+  const float* start = bias;
+  size_t start_stride = 0;  // every line of C begins as the bias
+  if (args.adds_to_y) {
+    start = to;
+    start_stride = stride;
+    for (size_t t = 0; t < n_tokens && !whole; ++t) {
+      for (size_t i = 0; i < n_rows; ++i) corner[t * 32 + i] = y[t * args.y_stride + i];
+    }
+  }
+  for (size_t t = 0; t < n_tokens; ++t) {
+    for (size_t g = 0; g < n_groups; ++g) prefetch(to + t * stride + 16 * g);
+  }
+  multiply_square(a, b, steps, n_tokens, n_groups, start, start_stride, to, stride);
   if (whole) return;
   for (size_t t = 0; t < n_tokens; ++t) {
     for (size_t i = 0; i < n_rows; ++i) y[t * args.y_stride + i] = corner[t * 32 + i];
   }
 }
 
-// Scratch: the panel of args.panel_rows rows (a multiple of 32), then 16 rows of floats for formats
+// x / (1 + e^-x), and 0.5 x (1 + tanh(u)) = x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3),
+// to 2^-14 of it: what comes out is rounded to bf16.
+AC_INLINE __m512 silu_fast(__m512 x) {
+  const __m512 e = exp2_fast(mul(x, splat(-kLog2E)));
+  return mul(x, _mm512_rcp14_ps(add(splat(1.0f), e)));
+}
+AC_INLINE __m512 gelu_tanh_fast(__m512 x) {
+  const __m512 cubic = fma(mul(mul(x, x), x), splat(0.044715f), x);
+  const __m512 e = exp2_fast(mul(cubic, splat(-1.5957691216057308f * kLog2E)));
+  return mul(x, _mm512_rcp14_ps(add(splat(1.0f), e)));
+}
+
+// Up to 32 tokens from `token` on times up to two groups of two matrices: `gate` and `up` are their
+// panels. One step of columns of the next product's activations.
+template <bool kIsGelu>
+void multiply_gated_corner(const MatmulArgs& args, size_t token, size_t group, const uint8_t* gate,
+                           const uint8_t* up, size_t n_groups) {
+  const size_t steps = column_steps(args.n_in);
+  const size_t n_tokens = args.n_tokens - token < 32 ? args.n_tokens - token : 32;
+  const size_t row = 16 * group;
+  const size_t n_rows = args.n_out - row < 32 ? args.n_out - row : 32;
+  const uint8_t* a = align_4096(args.activations) + token / 32 * steps * kStepBytes;
+  alignas(64) float gates[32 * 32];
+  alignas(64) float ups[32 * 32];
+  multiply_square(a, gate, steps, n_tokens, n_groups, nullptr, 0, gates, 32);
+  multiply_square(a, up, steps, n_tokens, n_groups, nullptr, 0, ups, 32);
+  const size_t out_steps = column_steps(args.n_out);
+  uint8_t* lines = align_4096(args.gated->out) + (token / 32 * out_steps + row / 32) * kStepBytes;
+  const auto existing = static_cast<__mmask32>((uint64_t{1} << n_rows) - 1);
+  const auto gated = [](const float* g, const float* u) {
+    const __m512 x = load(g);
+    return mul(kIsGelu ? gelu_tanh_fast(x) : silu_fast(x), load(u));
+  };
+  for (size_t t = 0; t < n_tokens; ++t) {
+    const float* g = gates + 32 * t;
+    const float* u = ups + 32 * t;
+    const __m512i line = to_bf16(gated(g, u), gated(g + 16, u + 16));
+    _mm512_store_si512(lines + 64 * t, _mm512_maskz_mov_epi16(existing, line));
+  }
+  // Columns are padded to 64.
+  if (row + 32 >= args.n_out && row / 32 + 1 < out_steps) {
+    for (size_t t = 0; t < n_tokens; ++t) {
+      _mm512_store_si512(lines + kStepBytes + 64 * t, _mm512_setzero_si512());
+    }
+  }
+}
+
+// The panel holds 32 rows of each matrix in turn: half of args.panel_rows of each.
+template <class Panel>
+void multiply_gated(const MatmulArgs& args) {
+  const size_t pair_bytes = column_steps(args.n_in) * kStepBytes;
+  const size_t panel_groups = args.panel_rows / 32;  // of each matrix; even
+  uint8_t* panel = align_4096(args.scratch) + 2048;
+  auto* decoded = reinterpret_cast<float*>(panel + panel_groups * pair_bytes);
+  const size_t group_end = (args.row_end + 15) / 16;
+  MatmulArgs up = args;
+  up.weights = args.gated->up;
+  for (size_t begin = args.row_begin / 16; begin < group_end; begin += panel_groups) {
+    const size_t end = begin + panel_groups < group_end ? begin + panel_groups : group_end;
+    for (size_t group = begin; group < end; ++group) {
+      const size_t i = group - begin;
+      uint8_t* tiles = panel + i / 2 * 2 * pair_bytes + i % 2 * kTileBytes;
+      Panel::fill(args, group, tiles, decoded);
+      Panel::fill(up, group, tiles + pair_bytes, decoded);
+    }
+    for (size_t token = 0; token < args.n_tokens; token += 32) {
+      for (size_t group = begin; group < end; group += 2) {
+        const uint8_t* gate_tiles = panel + (group - begin) * pair_bytes;
+        const auto corner =
+            args.gated->is_gelu ? multiply_gated_corner<true> : multiply_gated_corner<false>;
+        corner(args, token, group, gate_tiles, gate_tiles + pair_bytes, end - group < 2 ? 1 : 2);
+      }
+    }
+  }
+}
+
+// Scratch: the panel of args.panel_rows rows (a multiple of 64), then 16 rows of floats for formats
 // that are decoded.
 template <class Panel>
 void multiply_amx(const MatmulArgs& args) noexcept {
@@ -258,6 +330,11 @@ void multiply_amx(const MatmulArgs& args) noexcept {
   auto* decoded = reinterpret_cast<float*>(panel + panel_groups / 2 * pair_bytes);
   const size_t group_end = (args.row_end + 15) / 16;
   configure_tiles();
+  if (args.gated != nullptr) {
+    multiply_gated<Panel>(args);
+    _tile_release();
+    return;
+  }
   for (size_t begin = args.row_begin / 16; begin < group_end; begin += panel_groups) {
     const size_t end = begin + panel_groups < group_end ? begin + panel_groups : group_end;
     for (size_t group = begin; group < end; ++group) {

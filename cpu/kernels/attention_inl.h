@@ -22,6 +22,9 @@ namespace {
 constexpr float kNoMaximum = -1e30f;
 // From this many rows on a tile is widened once rather than at each use.
 constexpr size_t kWidenRows = 8;
+// Rows of queries in a tile: enough to make widening the cache cheap beside the products, few
+// enough that the tile's state stays in a core's L2.
+constexpr int32_t kAttendRows = 48;
 // Accumulators of a block: kMaxRows x kVectors vectors stay in registers.
 constexpr size_t kMaxRows = 6;
 constexpr size_t kVectors = kLanes >= 16 || kLanes == 4 ? 4 : 2;
@@ -317,11 +320,17 @@ void attend_tile(const AttendArgs& args, const RowState& state, int32_t tile_beg
   for_row_blocks(row_end - row_begin, value);
 }
 
+size_t attend_scratch_bytes(size_t n_rows, size_t d_head) noexcept {
+  const size_t d_padded = (d_head + kKvTile - 1) / kKvTile * kKvTile;
+  return sizeof(float) *
+         (n_rows * (d_padded + kKeyTile + d_head + 2) + kKeyTile * (d_head + d_padded));
+}
+
 void attend(const AttendArgs& args) noexcept {
   const KvHead& kv = args.kv;
   const size_t n_rows = args.n_tokens * args.n_group;
   RowState state{};
-  float* next = args.scratch;
+  auto* next = static_cast<float*>(args.scratch);
   state.acc = next, next += n_rows * kv.d_padded;
   state.scores = next, next += n_rows * kKeyTile;
   state.wide_k = next, next += kKeyTile * kv.d_head;

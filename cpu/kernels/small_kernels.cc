@@ -4,6 +4,9 @@
 #include "cpu/kernels/attention_inl.h"
 #include "cpu/kernels/elementwise_inl.h"
 #include "cpu/kernels/kv_store_inl.h"
+#if defined(AC_ISA_amx)
+#include "cpu/kernels/attention_amx_inl.h"
+#endif
 
 namespace ac::cpu::AC_ISA {
 
@@ -19,7 +22,15 @@ const SmallKernels small_kernels = {
     .softcap = softcap,
     .decode_f16 = decode_f16,
     .store_kv = store_kv,
+#if defined(AC_ISA_amx)
+    .attend = attend_amx,
+    .attend_scratch_bytes = attend_scratch_bytes_amx,
+    .attend_rows = kAttendRowsAmx,
+#else
     .attend = attend,
+    .attend_scratch_bytes = attend_scratch_bytes,
+    .attend_rows = kAttendRows,
+#endif
     .merge = merge,
 };
 

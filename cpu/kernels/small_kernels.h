@@ -54,7 +54,7 @@ struct AttendArgs {
   size_t out_stride = 0;
   // ... or, with out == nullptr, for each row: d_padded sums, the maximum, the sum of weights.
   float* partial = nullptr;
-  float* scratch = nullptr;  // attend_scratch_floats(), 64-byte aligned, of this worker alone
+  void* scratch = nullptr;  // attend_scratch_bytes(), 64-byte aligned, of this worker alone
 };
 
 // One row from its partial results, in the order of the chunks.
@@ -87,6 +87,9 @@ struct SmallKernels {
   // One kv head's k and v [d_head] of one token, to `position`.
   void (*store_kv)(const KvHead& kv, const float* k, const float* v, size_t position) noexcept;
   void (*attend)(const AttendArgs& args) noexcept;
+  size_t (*attend_scratch_bytes)(size_t n_rows, size_t d_head) noexcept;
+  // The n_tokens * n_group from which on more rows no longer make attend faster.
+  int32_t attend_rows;
   void (*merge)(const MergeArgs& args) noexcept;
 };
 

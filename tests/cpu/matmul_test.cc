@@ -89,7 +89,8 @@ std::vector<float> run(const MatmulKernels& kernels, const Matrix& matrix,
     const size_t begin = row_steps * worker / n_workers * 16;
     const size_t end = std::min(row_steps * (worker + 1) / n_workers * 16, matrix.n_out);
     if (begin >= end) continue;
-    run_matmul(plan, matrix, input, begin, end, y.data(), y_stride, bias, scratch.data());
+    run_matmul(plan, matrix, input, begin, end, {.y = y.data(), .y_stride = y_stride, .bias = bias},
+               scratch.data());
   }
   return y;
 }
