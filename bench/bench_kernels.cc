@@ -110,8 +110,7 @@ Weights make_weights(WeightFormat format, Shape shape, size_t copies) {
                           .n_out = shape.n_out,
                           .n_in = shape.n_in,
                           .data = w.data.data() + i * bytes,
-                          .row_bytes = packed ? 0 : cpu::row_bytes(format, shape.n_in),
-                          .decode_row = packed ? nullptr : cpu::codec(format).decode_row});
+                          .row_bytes = packed ? 0 : cpu::row_bytes(format, shape.n_in)});
   }
   return w;
 }

@@ -13,9 +13,6 @@
 
 namespace ac::cpu {
 
-// Decodes one row of `n` weights in some format to f32, as Codec::decode_row in formats/codecs.h.
-using DecodeRow = void (*)(const std::byte* row, float* out, size_t n);
-
 // What becomes of the products of one x with two matrices of one shape and format, the gate and the
 // up projection of a feed-forward block, without either being written: activation(gate) * up as the
 // next product reads it, in the tiles that prepare_bf16_tiles would make of it.
@@ -30,7 +27,6 @@ struct GatedTiles {
 struct MatmulArgs {
   const std::byte* weights = nullptr;  // the whole matrix, [n_out, n_in] in the kernel's format
   size_t row_bytes = 0;                // row-major formats: bytes from one row to the next
-  DecodeRow decode_row = nullptr;      // only for the kernels named `decoded`
   size_t n_out = 0;
   size_t n_in = 0;
   size_t row_begin = 0;
@@ -87,33 +83,43 @@ using MatmulKernel = void (*)(const MatmulArgs&) noexcept;
 using PrepareKernel = void (*)(const PrepareArgs&) noexcept;
 using PackKernel = void (*)(const PackArgs&) noexcept;
 
-struct MatmulKernels {
-  // Activations in int16 per block of 32 (drawn in kernels/packed_inl.h), and the products of the
-  // packed formats with them: any number of tokens, best for few.
-  PrepareKernel prepare_blocks;
-  MatmulKernel blocks_q8_0_r16;
-  MatmulKernel blocks_q4_0_r16;
+// Products with one packed format, any number of tokens.
+struct PackedKernels {
+  MatmulKernel blocks;  // of what prepare_blocks wrote
+  MatmulKernel amx;     // of what prepare_bf16_tiles wrote; null where there is no AMX
+};
 
-  // f32 activations, row-major weights read in place: best for few tokens. `decoded`: any format,
-  // each row decoded into scratch.
+struct MatmulKernels {
+  // Activations in int16 per block of 32, drawn in kernels/activations_inl.h.
+  PrepareKernel prepare_blocks;
+  // Activations in bf16, with weights in bf16 and f32 sums on AMX tiles: for many tokens. Null
+  // where there is no AMX.
+  PrepareKernel prepare_bf16_tiles;
+
+  PackedKernels q8_0_r16;
+  PackedKernels q6_k_r16;
+  PackedKernels q5_k_r16;
+  PackedKernels q5_1_r16;
+  PackedKernels q5_0_r16;
+  PackedKernels q4_k_r16;
+  PackedKernels q4_1_r16;
+  PackedKernels q4_0_r16;
+  PackedKernels q3_k_r16;
+  PackedKernels q2_k_r16;
+
+  // f32 activations, row-major weights read in place: best for few tokens.
   MatmulKernel rows_f32;
   MatmulKernel rows_f16;
   MatmulKernel rows_bf16;
-  MatmulKernel rows_decoded;
 
   // The same for many tokens: panels of weights in f32 in scratch.
   MatmulKernel tiles_f32;
   MatmulKernel tiles_f16;
   MatmulKernel tiles_bf16;
-  MatmulKernel tiles_decoded;
 
-  // bf16 activations and weights, f32 sums, on AMX tiles. Null where there is no AMX.
-  PrepareKernel prepare_bf16_tiles;
-  MatmulKernel amx_q8_0_r16;
-  MatmulKernel amx_q4_0_r16;
-  MatmulKernel amx_decoded;
-  void (*gemm_bf16)(const GemmBf16Args&) noexcept;
+  void (*gemm_bf16)(const GemmBf16Args&) noexcept;  // null where there is no AMX
 
+  // Packing of the formats that are packed most; formats/packed.h packs any.
   PackKernel pack_q8_0;
   PackKernel pack_q4_0;
   PackKernel unpack_q8_0;

@@ -27,8 +27,7 @@ struct Matrix {
   size_t n_out = 0;
   size_t n_in = 0;
   const std::byte* data = nullptr;
-  size_t row_bytes = 0;            // formats with one row after the other
-  DecodeRow decode_row = nullptr;  // formats that have no kernel of their own
+  size_t row_bytes = 0;  // f32, f16, bf16: one row after the other
 };
 
 enum class ActivationLayout {
@@ -49,7 +48,7 @@ struct MatmulPlan {
   size_t token_step = 1;        // ranges of tokens to prepare must be multiples of this
 };
 
-// REQUIRES: matrix.decode_row is set where the format is none of f32 f16 bf16 q8_0_r16 q4_0_r16.
+// REQUIRES: the format is f32, f16, bf16 or a packed one.
 MatmulPlan plan_matmul(const MatmulKernels& kernels, const Matrix& matrix, size_t n_tokens);
 
 // Rewrites tokens [token_begin, token_end) of x [n_tokens, n_in]. Does nothing where plan.prepare

@@ -71,7 +71,6 @@ Result<WeightId> WeightStore::load_matrix(const TensorView& view, const MatmulKe
     AC_TRY_STATUS(pack(view, kernels, team, &weight));
   } else if (weight_format_info(view.format).group_rows == 1) {
     matrix.row_bytes = row_bytes(view.format, matrix.n_in);
-    matrix.decode_row = codec(view.format).decode_row;
   } else if (is_misplaced(view)) {
     AC_TRY(weight.copy, Buffer::allocate(view.size_bytes));
     std::memcpy(weight.copy.data(), view.data, view.size_bytes);

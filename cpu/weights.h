@@ -16,8 +16,9 @@ class WeightStore {
  public:
   using DropPages = std::function<void(std::span<const std::byte>)>;
 
-  // Q8_0 and Q4_0 are copied into the packed layout, and `drop_pages` (may be empty) is told of the
-  // source; all else is used where it lies, packed matrices that are not 64-byte aligned excepted.
+  // Formats of blocks are copied into the packed layout, and `drop_pages` (may be empty) is told of
+  // the source; floating point and packed matrices are used where they lie, packed ones that are not
+  // 64-byte aligned excepted.
   // Errors: kCorruptFile (the view's size is not that of its shape), kOutOfMemory.
   Result<WeightId> load_matrix(const TensorView& view, const MatmulKernels& kernels,
                                ThreadTeam& team, const DropPages& drop_pages);

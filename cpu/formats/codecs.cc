@@ -61,7 +61,15 @@ const Codec& codec(WeightFormat format) {
   static constexpr Codec kQ5_K = reads<Q5_K>(WeightFormat::kQ5_K);
   static constexpr Codec kQ6_K = reads_and_writes<Q6_K>(WeightFormat::kQ6_K);
   static constexpr Codec kQ8_0_R16 = packed(WeightFormat::kQ8_0_R16);
+  static constexpr Codec kQ6_K_R16 = packed(WeightFormat::kQ6_K_R16);
+  static constexpr Codec kQ5_K_R16 = packed(WeightFormat::kQ5_K_R16);
+  static constexpr Codec kQ5_1_R16 = packed(WeightFormat::kQ5_1_R16);
+  static constexpr Codec kQ5_0_R16 = packed(WeightFormat::kQ5_0_R16);
+  static constexpr Codec kQ4_K_R16 = packed(WeightFormat::kQ4_K_R16);
+  static constexpr Codec kQ4_1_R16 = packed(WeightFormat::kQ4_1_R16);
   static constexpr Codec kQ4_0_R16 = packed(WeightFormat::kQ4_0_R16);
+  static constexpr Codec kQ3_K_R16 = packed(WeightFormat::kQ3_K_R16);
+  static constexpr Codec kQ2_K_R16 = packed(WeightFormat::kQ2_K_R16);
   switch (format) {  // no default: a new format without a codec does not compile
     case WeightFormat::kF32:
       return kF32;
@@ -91,8 +99,24 @@ const Codec& codec(WeightFormat format) {
       return kQ6_K;
     case WeightFormat::kQ8_0_R16:
       return kQ8_0_R16;
+    case WeightFormat::kQ6_K_R16:
+      return kQ6_K_R16;
+    case WeightFormat::kQ5_K_R16:
+      return kQ5_K_R16;
+    case WeightFormat::kQ5_1_R16:
+      return kQ5_1_R16;
+    case WeightFormat::kQ5_0_R16:
+      return kQ5_0_R16;
+    case WeightFormat::kQ4_K_R16:
+      return kQ4_K_R16;
+    case WeightFormat::kQ4_1_R16:
+      return kQ4_1_R16;
     case WeightFormat::kQ4_0_R16:
       return kQ4_0_R16;
+    case WeightFormat::kQ3_K_R16:
+      return kQ3_K_R16;
+    case WeightFormat::kQ2_K_R16:
+      return kQ2_K_R16;
   }
   check_failed("known weight format", __FILE__, __LINE__);
 }

@@ -61,81 +61,54 @@ AC_INLINE void store_quad(uint8_t* lines, __m512 k0, __m512 k1, __m512 k2, __m51
   _mm512_store_si512(lines + 64, _mm512_permutexvar_epi16(zip, to_bf16(k2, k3)));
 }
 
-struct PanelQ8 {
-  // One group of 16 rows into B tiles, every second one from `panel` on.
-  static void fill(const MatmulArgs& args, size_t group, uint8_t* panel, float*) {
-    const size_t n_pairs = (args.n_in + 63) / 64;
-    const auto* pair =
-        reinterpret_cast<const uint8_t*>(args.weights) + group * n_pairs * FormatQ8::kPairBytes;
-    for (size_t p = 0; p < n_pairs; ++p, pair += FormatQ8::kPairBytes) {
-      prefetch_pair<FormatQ8>(pair);
-      for (size_t b = 0; b < 2; ++b, panel += kStepBytes) {
-        const F32 scale = load_f16(reinterpret_cast<const uint16_t*>(pair) + 16 * b);
-#pragma GCC unroll 8
-        for (size_t quad = 0; quad < 8; ++quad) {
-          const __m512i q = _mm512_loadu_si512(pair + 64 + 512 * b + 64 * quad);
-          const auto weight = [&](__m512i shifted) {
-            return mul(to_f32(_mm512_srai_epi32(shifted, 24)), scale);
-          };
-          store_quad(panel + 128 * quad, weight(_mm512_slli_epi32(q, 24)),
-                     weight(_mm512_slli_epi32(q, 16)), weight(_mm512_slli_epi32(q, 8)), weight(q));
-        }
-      }
-    }
+// Byte i of 16 words of unsigned codes below 1 << kBits.
+template <class Format>
+AC_INLINE __m512 codes_to_f32(Words words, uint32_t i) {
+  const Words shifted = words_right(words, 8 * i);
+  if constexpr (Format::kAreSigned) {
+    return to_f32(_mm512_srai_epi32(_mm512_slli_epi32(words, 24 - 8 * i), 24));
+  } else if constexpr (Format::kMaxCode < 16) {
+    // permutexvar looks at the lowest four bits of each lane only.
+    const __m512 values = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_permutexvar_ps(shifted, values);
+  } else {
+    return to_f32(words_and(shifted, 255));
   }
-};
+}
 
-struct PanelQ4 {
-  static void fill(const MatmulArgs& args, size_t group, uint8_t* panel, float*) {
-    const size_t n_pairs = (args.n_in + 63) / 64;
-    const auto* pair =
-        reinterpret_cast<const uint8_t*>(args.weights) + group * n_pairs * FormatQ4::kPairBytes;
-    const __m512 values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
-    for (size_t p = 0; p < n_pairs; ++p, pair += FormatQ4::kPairBytes) {
-      prefetch_pair<FormatQ4>(pair);
-      for (size_t b = 0; b < 2; ++b, panel += kStepBytes) {
-        const F32 scale = load_f16(reinterpret_cast<const uint16_t*>(pair) + 16 * b);
+// One group of 16 rows into B tiles, every second one from `panel` on.
+template <class Format>
+void fill_panel_group(const MatmulArgs& args, size_t group, uint8_t* panel) {
+  const size_t n_units = packed_units<Format>(args.n_in);
+  const auto* unit =
+      reinterpret_cast<const uint8_t*>(args.weights) + group * n_units * Format::kUnitBytes;
+  for (size_t u = 0; u < n_units; ++u, unit += Format::kUnitBytes) {
+    for (size_t b = 0; b < Format::kUnitBlocks; ++b, panel += kStepBytes) {
+      prefetch_share<Format>(unit, b);
+      const uint8_t* block = unit + Format::kHeadBytes + b * Format::kBlockBytes;
+#pragma GCC unroll 2
+      for (size_t part = 0; part < Format::kParts; ++part) {
+        const F32 scale = Format::scale(unit, b, part, 0);
+        const F32 offset = Format::kHasOffset
+                               ? Format::offset(unit, b, part, 0)
+                               : mul(scale, splat(static_cast<float>(-Format::kBias)));
 #pragma GCC unroll 4
-        for (size_t quad = 0; quad < 4; ++quad) {
-          const __m512i q = _mm512_loadu_si512(pair + 64 + 256 * b + 64 * quad);
-          // permutexvar looks at the lowest four bits of each lane only.
-          const auto weight = [&](unsigned shift) {
-            return mul(_mm512_permutexvar_ps(_mm512_srli_epi32(q, shift), values), scale);
-          };
-          store_quad(panel + 128 * quad, weight(0), weight(8), weight(16), weight(24));
-          store_quad(panel + 512 + 128 * quad, weight(4), weight(12), weight(20), weight(28));
+        for (size_t step = 0; step < Format::kSteps; ++step) {
+          Words words[2];
+          Format::codes(block, part, step, 0, words[0], words[1]);
+#pragma GCC unroll 2
+          for (size_t i = 0; i < 2; ++i) {
+            const auto weight = [&](uint32_t byte) {
+              return fma(codes_to_f32<Format>(words[i], byte), scale, offset);
+            };
+            store_quad(panel + 128 * (4 * part + step + i * Format::kSteps), weight(0), weight(1),
+                       weight(2), weight(3));
+          }
         }
       }
     }
   }
-};
-
-// Any format with a row decoder: 16 rows to f32, then to bf16 and transposed.
-struct PanelDecoded {
-  // `decoded`: 16 rows of 64-padded n_in floats.
-  static void fill(const MatmulArgs& args, size_t group, uint8_t* panel, float* decoded) {
-    const size_t padded = column_steps(args.n_in) * 32;
-    const size_t n_rows = args.n_out - 16 * group < 16 ? args.n_out - 16 * group : 16;
-    for (size_t i = 0; i < 16; ++i) {
-      float* row = decoded + i * padded;
-      if (i < n_rows) {
-        args.decode_row(args.weights + (16 * group + i) * args.row_bytes, row, args.n_in);
-      }
-      for (size_t k = i < n_rows ? args.n_in : 0; k < padded; ++k) row[k] = 0.0f;
-    }
-    for (size_t step = 0; step < padded / 32; ++step, panel += kStepBytes) {
-      __m512 lines[16];
-#pragma GCC unroll 16
-      for (size_t i = 0; i < 16; ++i) {
-        const float* row = decoded + i * padded + 32 * step;
-        lines[i] = _mm512_castsi512_ps(to_bf16(load(row), load(row + 16)));
-      }
-      transpose(lines);
-#pragma GCC unroll 16
-      for (size_t i = 0; i < 16; ++i) _mm512_store_ps(panel + 64 * i, lines[i]);
-    }
-  }
-};
+}
 
 template <size_t kTokenTiles, size_t kGroups>
 AC_INLINE void multiply_loaded() {
@@ -292,12 +265,11 @@ void multiply_gated_corner(const MatmulArgs& args, size_t token, size_t group, c
 }
 
 // The panel holds 32 rows of each matrix in turn: half of args.panel_rows of each.
-template <class Panel>
+template <class Format>
 void multiply_gated(const MatmulArgs& args) {
   const size_t pair_bytes = column_steps(args.n_in) * kStepBytes;
   const size_t panel_groups = args.panel_rows / 32;  // of each matrix; even
   uint8_t* panel = align_4096(args.scratch) + 2048;
-  auto* decoded = reinterpret_cast<float*>(panel + panel_groups * pair_bytes);
   const size_t group_end = (args.row_end + 15) / 16;
   MatmulArgs up = args;
   up.weights = args.gated->up;
@@ -306,8 +278,8 @@ void multiply_gated(const MatmulArgs& args) {
     for (size_t group = begin; group < end; ++group) {
       const size_t i = group - begin;
       uint8_t* tiles = panel + i / 2 * 2 * pair_bytes + i % 2 * kTileBytes;
-      Panel::fill(args, group, tiles, decoded);
-      Panel::fill(up, group, tiles + pair_bytes, decoded);
+      fill_panel_group<Format>(args, group, tiles);
+      fill_panel_group<Format>(up, group, tiles + pair_bytes);
     }
     for (size_t token = 0; token < args.n_tokens; token += 32) {
       for (size_t group = begin; group < end; group += 2) {
@@ -320,18 +292,16 @@ void multiply_gated(const MatmulArgs& args) {
   }
 }
 
-// Scratch: the panel of args.panel_rows rows (a multiple of 64), then 16 rows of floats for formats
-// that are decoded.
-template <class Panel>
+// Scratch: the panel of args.panel_rows rows (a multiple of 64).
+template <class Format>
 void multiply_amx(const MatmulArgs& args) noexcept {
   const size_t pair_bytes = column_steps(args.n_in) * kStepBytes;
   const size_t panel_groups = args.panel_rows / 16;
   uint8_t* panel = align_4096(args.scratch) + 2048;
-  auto* decoded = reinterpret_cast<float*>(panel + panel_groups / 2 * pair_bytes);
   const size_t group_end = (args.row_end + 15) / 16;
   configure_tiles();
   if (args.gated != nullptr) {
-    multiply_gated<Panel>(args);
+    multiply_gated<Format>(args);
     _tile_release();
     return;
   }
@@ -339,7 +309,7 @@ void multiply_amx(const MatmulArgs& args) noexcept {
     const size_t end = begin + panel_groups < group_end ? begin + panel_groups : group_end;
     for (size_t group = begin; group < end; ++group) {
       const size_t i = group - begin;
-      Panel::fill(args, group, panel + i / 2 * pair_bytes + i % 2 * kTileBytes, decoded);
+      fill_panel_group<Format>(args, group, panel + i / 2 * pair_bytes + i % 2 * kTileBytes);
     }
     for (size_t token = 0; token < args.n_tokens; token += 32) {
       for (size_t group = begin; group < end; group += 2) {

@@ -12,30 +12,46 @@
 
 namespace ac::cpu::AC_ISA {
 
+namespace {
+
+template <class Format>
+constexpr PackedKernels packed_kernels() {
+#if defined(AC_ISA_amx)
+  return {.blocks = multiply_blocks<Format>, .amx = multiply_amx<Format>};
+#else
+  return {.blocks = multiply_blocks<Format>, .amx = nullptr};
+#endif
+}
+
+}  // namespace
+
 extern const MatmulKernels matmul_kernels;
 const MatmulKernels matmul_kernels = {
     .prepare_blocks = prepare_blocks,
-    .blocks_q8_0_r16 = multiply_blocks<FormatQ8>,
-    .blocks_q4_0_r16 = multiply_blocks<FormatQ4>,
+#if defined(AC_ISA_amx)
+    .prepare_bf16_tiles = prepare_bf16_tiles,
+#else
+    .prepare_bf16_tiles = nullptr,
+#endif
+    .q8_0_r16 = packed_kernels<FormatQ8_0>(),
+    .q6_k_r16 = packed_kernels<FormatQ6_K>(),
+    .q5_k_r16 = packed_kernels<FormatQ5_K>(),
+    .q5_1_r16 = packed_kernels<FormatQ5_1>(),
+    .q5_0_r16 = packed_kernels<FormatQ5_0>(),
+    .q4_k_r16 = packed_kernels<FormatQ4_K>(),
+    .q4_1_r16 = packed_kernels<FormatQ4_1>(),
+    .q4_0_r16 = packed_kernels<FormatQ4_0>(),
+    .q3_k_r16 = packed_kernels<FormatQ3_K>(),
+    .q2_k_r16 = packed_kernels<FormatQ2_K>(),
     .rows_f32 = multiply_rows<RowF32>,
     .rows_f16 = multiply_rows<RowF16>,
     .rows_bf16 = multiply_rows<RowBf16>,
-    .rows_decoded = multiply_rows_decoded,
     .tiles_f32 = multiply_tiles<RowF32>,
     .tiles_f16 = multiply_tiles<RowF16>,
     .tiles_bf16 = multiply_tiles<RowBf16>,
-    .tiles_decoded = multiply_tiles_decoded,
 #if defined(AC_ISA_amx)
-    .prepare_bf16_tiles = prepare_bf16_tiles,
-    .amx_q8_0_r16 = multiply_amx<PanelQ8>,
-    .amx_q4_0_r16 = multiply_amx<PanelQ4>,
-    .amx_decoded = multiply_amx<PanelDecoded>,
     .gemm_bf16 = gemm_bf16,
 #else
-    .prepare_bf16_tiles = nullptr,
-    .amx_q8_0_r16 = nullptr,
-    .amx_q4_0_r16 = nullptr,
-    .amx_decoded = nullptr,
     .gemm_bf16 = nullptr,
 #endif
     .pack_q8_0 = pack_matrix<GgufQ8>,

@@ -102,13 +102,5 @@ void multiply_rows(const MatmulArgs& args) noexcept {
   }
 }
 
-void multiply_rows_decoded(const MatmulArgs& args) noexcept {
-  auto* decoded = static_cast<float*>(args.scratch);
-  for (size_t row = args.row_begin; row < args.row_end; ++row) {
-    args.decode_row(args.weights + row * args.row_bytes, decoded, args.n_in);
-    dot_row_tokens<RowF32>(decoded, args, row);
-  }
-}
-
 }  // namespace
 }  // namespace ac::cpu::AC_ISA

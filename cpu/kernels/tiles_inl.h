@@ -117,28 +117,5 @@ void multiply_tiles(const MatmulArgs& args) noexcept {
   }
 }
 
-// Scratch: the panel, then kLanes decoded rows of n_in floats.
-void multiply_tiles_decoded(const MatmulArgs& args) noexcept {
-  auto* panel = static_cast<float*>(args.scratch);
-  float* decoded = panel + kTileRows * args.n_in;
-  for (size_t row = args.row_begin; row < args.row_end; row += kTileRows) {
-    const size_t n_rows = args.row_end - row < kTileRows ? args.row_end - row : kTileRows;
-    for (size_t i = 0; i < kTileRows; i += kLanes) {
-      size_t n_decoded = 0;
-      for (; n_decoded < kLanes && i + n_decoded < n_rows; ++n_decoded) {
-        args.decode_row(args.weights + (row + i + n_decoded) * args.row_bytes,
-                        decoded + n_decoded * args.n_in, args.n_in);
-      }
-      if (n_decoded > 0) {
-        fill_panel<RowF32>(reinterpret_cast<const std::byte*>(decoded), args.n_in * sizeof(float),
-                           0, n_decoded, args.n_in, panel + i);
-      } else {
-        for (size_t k = 0; k < args.n_in; ++k) store(panel + k * kTileRows + i, zero());
-      }
-    }
-    multiply_panel(args, row, n_rows, panel);
-  }
-}
-
 }  // namespace
 }  // namespace ac::cpu::AC_ISA

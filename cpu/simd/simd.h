@@ -18,10 +18,14 @@
 // and, for the packed formats (cpu/formats/packed.h), products of "quads": each of kLanes rows has
 // four consecutive weights in a 32-bit lane.
 //
+//   Words                       a vector of kLanes 32-bit words of four weights each
+//   load_words(p), load_bytes_wide(p)     kLanes words at p; kLanes bytes, each as a word
+//   words_and(w, mask) words_or words_left(w, n) words_right(w, n)    within words, zeros come in
+//   words_to_f32(w)             of words below 2^31
 //   kQuadsArePlanes             the activation layout that quads_dot reads, see
-//   kernels/packed_inl.h kQuadBiasQ8, kQuadBiasQ4    what quads_q8 and quads_q4 add to each weight
-//   QuadWeights quads_q8(p)     the quads of kLanes rows at p
-//   void quads_q4(p, low, high) the quads in the low nibbles and in the high nibbles
+//                               kernels/activations_inl.h
+//   QuadWeights quads_of(w)     of four unsigned weights below 128
+//   quads_of_signed(w)          of four int8; kSignedQuadBias is what it adds to each
 //   QuadSum quads_start(s)      a sum that begins at s in every lane
 //   quads_dot(sum, w, a)        adds w . a for the four activations at a (8 bytes)
 //   F32 quads_total(sum)

@@ -129,17 +129,32 @@ AC_INLINE int32_t quad_at(const uint8_t* a) {
   __builtin_memcpy(&quad, a, sizeof(quad));
   return quad;
 }
-AC_INLINE __m256i load_bytes(const uint8_t* p) {
+
+using Words = __m256i;
+AC_INLINE Words load_words(const uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
+AC_INLINE Words load_bytes_wide(const uint8_t* p) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+AC_INLINE Words words_and(Words w, uint32_t mask) {
+  return _mm256_and_si256(w, _mm256_set1_epi32(static_cast<int32_t>(mask)));
+}
+AC_INLINE Words words_or(Words a, Words b) { return _mm256_or_si256(a, b); }
+AC_INLINE Words words_right(Words w, uint32_t n) {
+  return _mm256_srli_epi32(w, static_cast<int32_t>(n));
+}
+AC_INLINE Words words_left(Words w, uint32_t n) {
+  return _mm256_slli_epi32(w, static_cast<int32_t>(n));
+}
+AC_INLINE F32 words_to_f32(Words w) { return to_f32(w); }
 
 #if defined(AC_ISA_avx_vnni)
 
 // --- quads: unsigned weights times signed activations, dpbusd ----------------------------------
 // An activation is 16 bits, a high and a low byte with one dot product each.
 constexpr bool kQuadsArePlanes = true;
-constexpr int32_t kQuadBiasQ8 = 128;
-constexpr int32_t kQuadBiasQ4 = 8;
+constexpr int32_t kSignedQuadBias = 128;
 
 using QuadWeights = __m256i;
 struct QuadSum {
@@ -147,14 +162,9 @@ struct QuadSum {
   __m256i low;
 };
 
-AC_INLINE QuadWeights quads_q8(const uint8_t* p) {
-  return _mm256_xor_si256(load_bytes(p), _mm256_set1_epi8(-128));
-}
-AC_INLINE void quads_q4(const uint8_t* p, QuadWeights& low, QuadWeights& high) {
-  const __m256i both = load_bytes(p);
-  const __m256i mask = _mm256_set1_epi8(15);
-  low = _mm256_and_si256(both, mask);
-  high = _mm256_and_si256(_mm256_srli_epi16(both, 4), mask);
+AC_INLINE QuadWeights quads_of(Words w) { return w; }
+AC_INLINE QuadWeights quads_of_signed(Words w) {
+  return _mm256_xor_si256(w, _mm256_set1_epi8(-128));
 }
 AC_INLINE QuadSum quads_start(int32_t s) { return {_mm256_setzero_si256(), _mm256_set1_epi32(s)}; }
 AC_INLINE void quads_dot(QuadSum& sum, QuadWeights w, const uint8_t* a) {
@@ -171,8 +181,7 @@ AC_INLINE F32 quads_total(QuadSum sum) {
 // The even and the odd weights of a quad, sign-extended within their 16-bit lanes, meet the pairs
 // (a0, a2) and (a1, a3): both sums land in the lane of their row.
 constexpr bool kQuadsArePlanes = false;
-constexpr int32_t kQuadBiasQ8 = 0;
-constexpr int32_t kQuadBiasQ4 = 8;
+constexpr int32_t kSignedQuadBias = 0;
 
 struct QuadWeights {
   __m256i even;
@@ -180,17 +189,11 @@ struct QuadWeights {
 };
 using QuadSum = __m256i;
 
-AC_INLINE QuadWeights quads_q8(const uint8_t* p) {
-  const __m256i bytes = load_bytes(p);
-  return {_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8), _mm256_srai_epi16(bytes, 8)};
+AC_INLINE QuadWeights quads_of(Words w) {
+  return {_mm256_and_si256(w, _mm256_set1_epi16(255)), _mm256_srli_epi16(w, 8)};
 }
-AC_INLINE void quads_q4(const uint8_t* p, QuadWeights& low, QuadWeights& high) {
-  const __m256i bytes = load_bytes(p);
-  const __m256i mask = _mm256_set1_epi16(15);
-  low.even = _mm256_and_si256(bytes, mask);
-  high.even = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask);
-  low.odd = _mm256_and_si256(_mm256_srli_epi16(bytes, 8), mask);
-  high.odd = _mm256_srli_epi16(bytes, 12);
+AC_INLINE QuadWeights quads_of_signed(Words w) {
+  return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
 }
 AC_INLINE QuadSum quads_start(int32_t s) { return _mm256_set1_epi32(s); }
 AC_INLINE void quads_dot(QuadSum& sum, const QuadWeights& w, const uint8_t* a) {

@@ -111,8 +111,20 @@ AC_INLINE void transpose(F32 (&m)[16]) {
 // --- quads: unsigned weights times signed activations, dpbusd ----------------------------------
 // An activation is 16 bits, a high and a low byte with one dot product each.
 constexpr bool kQuadsArePlanes = true;
-constexpr int32_t kQuadBiasQ8 = 128;
-constexpr int32_t kQuadBiasQ4 = 8;
+constexpr int32_t kSignedQuadBias = 128;
+
+using Words = __m512i;
+AC_INLINE Words load_words(const uint8_t* p) { return _mm512_loadu_si512(p); }
+AC_INLINE Words load_bytes_wide(const uint8_t* p) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+AC_INLINE Words words_and(Words w, uint32_t mask) {
+  return _mm512_and_si512(w, _mm512_set1_epi32(static_cast<int32_t>(mask)));
+}
+AC_INLINE Words words_or(Words a, Words b) { return _mm512_or_si512(a, b); }
+AC_INLINE Words words_right(Words w, uint32_t n) { return _mm512_srli_epi32(w, n); }
+AC_INLINE Words words_left(Words w, uint32_t n) { return _mm512_slli_epi32(w, n); }
+AC_INLINE F32 words_to_f32(Words w) { return to_f32(w); }
 
 using QuadWeights = __m512i;
 struct QuadSum {
@@ -120,14 +132,9 @@ struct QuadSum {
   __m512i low;
 };
 
-AC_INLINE QuadWeights quads_q8(const uint8_t* p) {
-  return _mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(-128));
-}
-AC_INLINE void quads_q4(const uint8_t* p, QuadWeights& low, QuadWeights& high) {
-  const __m512i both = _mm512_loadu_si512(p);
-  const __m512i mask = _mm512_set1_epi8(15);
-  low = _mm512_and_si512(both, mask);
-  high = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
+AC_INLINE QuadWeights quads_of(Words w) { return w; }
+AC_INLINE QuadWeights quads_of_signed(Words w) {
+  return _mm512_xor_si512(w, _mm512_set1_epi8(-128));
 }
 AC_INLINE QuadSum quads_start(int32_t s) { return {_mm512_setzero_si512(), _mm512_set1_epi32(s)}; }
 AC_INLINE int32_t quad_at(const uint8_t* a) {

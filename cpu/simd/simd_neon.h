@@ -91,8 +91,22 @@ AC_INLINE void transpose(F32 (&m)[4]) {
 // --- quads: signed dot products, sdot ------------------------------------------------------------
 // An activation is 16 bits, a high and a low byte with one dot product each.
 constexpr bool kQuadsArePlanes = true;
-constexpr int32_t kQuadBiasQ8 = 0;
-constexpr int32_t kQuadBiasQ4 = 8;
+constexpr int32_t kSignedQuadBias = 0;
+
+using Words = uint32x4_t;
+AC_INLINE Words load_words(const uint8_t* p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+AC_INLINE Words load_bytes_wide(const uint8_t* p) {
+  return Words{p[0], p[1], p[2], p[3]};
+}
+AC_INLINE Words words_and(Words w, uint32_t mask) { return vandq_u32(w, vdupq_n_u32(mask)); }
+AC_INLINE Words words_or(Words a, Words b) { return vorrq_u32(a, b); }
+AC_INLINE Words words_left(Words w, uint32_t n) {
+  return vshlq_u32(w, vdupq_n_s32(static_cast<int32_t>(n)));
+}
+AC_INLINE Words words_right(Words w, uint32_t n) {
+  return vshlq_u32(w, vdupq_n_s32(-static_cast<int32_t>(n)));
+}
+AC_INLINE F32 words_to_f32(Words w) { return vcvtq_f32_u32(w); }
 
 using QuadWeights = int8x16_t;
 struct QuadSum {
@@ -100,12 +114,8 @@ struct QuadSum {
   int32x4_t low;
 };
 
-AC_INLINE QuadWeights quads_q8(const uint8_t* p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
-AC_INLINE void quads_q4(const uint8_t* p, QuadWeights& low, QuadWeights& high) {
-  const uint8x16_t both = vld1q_u8(p);
-  low = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
-  high = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
-}
+AC_INLINE QuadWeights quads_of(Words w) { return vreinterpretq_s8_u32(w); }
+AC_INLINE QuadWeights quads_of_signed(Words w) { return vreinterpretq_s8_u32(w); }
 AC_INLINE QuadSum quads_start(int32_t s) { return {vdupq_n_s32(0), vdupq_n_s32(s)}; }
 AC_INLINE void quads_dot(QuadSum& sum, QuadWeights w, const uint8_t* a) {
   const int8x8_t both = vreinterpret_s8_u8(vld1_u8(a));

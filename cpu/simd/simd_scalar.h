@@ -50,23 +50,35 @@ AC_INLINE void transpose(F32 (&)[1]) {}
 
 // --- quads -------------------------------------------------------------------------------------
 constexpr bool kQuadsArePlanes = false;
-constexpr int32_t kQuadBiasQ8 = 0;
-constexpr int32_t kQuadBiasQ4 = 8;
+constexpr int32_t kSignedQuadBias = 0;
+
+using Words = uint32_t;
+AC_INLINE Words load_words(const uint8_t* p) {
+  uint32_t word;
+  __builtin_memcpy(&word, p, sizeof(word));
+  return word;
+}
+AC_INLINE Words load_bytes_wide(const uint8_t* p) { return *p; }
+AC_INLINE Words words_and(Words w, uint32_t mask) { return w & mask; }
+AC_INLINE Words words_or(Words a, Words b) { return a | b; }
+AC_INLINE Words words_right(Words w, uint32_t n) { return w >> n; }
+AC_INLINE Words words_left(Words w, uint32_t n) { return w << n; }
+AC_INLINE F32 words_to_f32(Words w) { return static_cast<float>(w); }
 
 struct QuadWeights {
   int32_t k[4];
 };
 using QuadSum = int32_t;
 
-AC_INLINE QuadWeights quads_q8(const uint8_t* p) {
-  return {{static_cast<int8_t>(p[0]), static_cast<int8_t>(p[1]), static_cast<int8_t>(p[2]),
-           static_cast<int8_t>(p[3])}};
+AC_INLINE QuadWeights quads_of(Words w) {
+  QuadWeights quads;
+  for (size_t i = 0; i < 4; ++i) quads.k[i] = static_cast<int32_t>(w >> (8 * i) & 255u);
+  return quads;
 }
-AC_INLINE void quads_q4(const uint8_t* p, QuadWeights& low, QuadWeights& high) {
-  for (size_t i = 0; i < 4; ++i) {
-    low.k[i] = p[i] & 15;
-    high.k[i] = p[i] >> 4;
-  }
+AC_INLINE QuadWeights quads_of_signed(Words w) {
+  QuadWeights quads;
+  for (size_t i = 0; i < 4; ++i) quads.k[i] = static_cast<int8_t>(w >> (8 * i));
+  return quads;
 }
 AC_INLINE QuadSum quads_start(int32_t s) { return s; }
 AC_INLINE void quads_dot(QuadSum& sum, const QuadWeights& w, const uint8_t* a) {

@@ -44,8 +44,16 @@ std::optional<uint32_t> file_type(WeightFormat format) {
     case WeightFormat::kQ2_K:
     case WeightFormat::kQ3_K:
     case WeightFormat::kQ5_K:
-    case WeightFormat::kQ4_0_R16:
     case WeightFormat::kQ8_0_R16:
+    case WeightFormat::kQ6_K_R16:
+    case WeightFormat::kQ5_K_R16:
+    case WeightFormat::kQ5_1_R16:
+    case WeightFormat::kQ5_0_R16:
+    case WeightFormat::kQ4_K_R16:
+    case WeightFormat::kQ4_1_R16:
+    case WeightFormat::kQ4_0_R16:
+    case WeightFormat::kQ3_K_R16:
+    case WeightFormat::kQ2_K_R16:
       return std::nullopt;
   }
   return std::nullopt;

@@ -6,7 +6,7 @@
 namespace ac {
 namespace {
 
-constexpr std::array<WeightFormatInfo, 15> kFormats = {{
+constexpr std::array<WeightFormatInfo, 23> kFormats = {{
     {WeightFormat::kF32, "f32", 1, 4, 1, 1, 32.0},
     {WeightFormat::kF16, "f16", 1, 2, 1, 1, 16.0},
     {WeightFormat::kBF16, "bf16", 1, 2, 1, 1, 16.0},
@@ -21,7 +21,15 @@ constexpr std::array<WeightFormatInfo, 15> kFormats = {{
     {WeightFormat::kQ3_K, "q3_k", 256, 110, 1, 1, 3.4375},
     {WeightFormat::kQ2_K, "q2_k", 256, 84, 1, 1, 2.625},
     {WeightFormat::kQ8_0_R16, "q8_0_r16", 32, 34, 16, 64, 8.5},
+    {WeightFormat::kQ6_K_R16, "q6_k_r16", 256, 212, 16, 256, 6.625},
+    {WeightFormat::kQ5_K_R16, "q5_k_r16", 256, 180, 16, 256, 5.625},
+    {WeightFormat::kQ5_1_R16, "q5_1_r16", 32, 24, 16, 64, 6.0},
+    {WeightFormat::kQ5_0_R16, "q5_0_r16", 32, 22, 16, 64, 5.5},
+    {WeightFormat::kQ4_K_R16, "q4_k_r16", 256, 148, 16, 256, 4.625},
+    {WeightFormat::kQ4_1_R16, "q4_1_r16", 32, 20, 16, 64, 5.0},
     {WeightFormat::kQ4_0_R16, "q4_0_r16", 32, 18, 16, 64, 4.5},
+    {WeightFormat::kQ3_K_R16, "q3_k_r16", 256, 116, 16, 256, 3.625},
+    {WeightFormat::kQ2_K_R16, "q2_k_r16", 256, 84, 16, 256, 2.625},
 }};
 
 bool multiply(uint64_t a, uint64_t b, uint64_t* product) {

@@ -16,7 +16,7 @@ namespace ac {
 // The values are the tensor type ids of GGUF. They are on disk: never renumber.
 // The `_r16` formats are this project's: the same numbers as the format they are named after, with
 // 16 rows interleaved so that kernels read them in order (drawn in cpu/formats/packed.h). They occur
-// only inside a zoo; `zoo extract` turns them back.
+// only inside a zoo; `zoo extract` turns them back. Their id is that of their namesake, plus "AC".
 enum class WeightFormat : uint32_t {
   kF32 = 0,
   kF16 = 1,
@@ -32,7 +32,15 @@ enum class WeightFormat : uint32_t {
   kQ6_K = 14,
   kBF16 = 30,
   kQ4_0_R16 = 0x41430002,
+  kQ4_1_R16 = 0x41430003,
+  kQ5_0_R16 = 0x41430006,
+  kQ5_1_R16 = 0x41430007,
   kQ8_0_R16 = 0x41430008,
+  kQ2_K_R16 = 0x4143000a,
+  kQ3_K_R16 = 0x4143000b,
+  kQ4_K_R16 = 0x4143000c,
+  kQ5_K_R16 = 0x4143000d,
+  kQ6_K_R16 = 0x4143000e,
 };
 
 struct WeightFormatInfo {

@@ -43,19 +43,22 @@ TEST(Isa, EveryTableIsComplete) {
   for (const Isa& isa : isas()) {
     const MatmulKernels& k = *isa.matmul;
     EXPECT_NE(k.prepare_blocks, nullptr) << isa.name;
+    for (const PackedKernels& packed :
+         {k.q8_0_r16, k.q6_k_r16, k.q5_k_r16, k.q5_1_r16, k.q5_0_r16, k.q4_k_r16, k.q4_1_r16, k.q4_0_r16, k.q3_k_r16, k.q2_k_r16}) {
+      EXPECT_NE(packed.blocks, nullptr) << isa.name;
+      EXPECT_EQ(packed.amx != nullptr, isa.name == "amx");
+    }
     for (MatmulKernel kernel :
-         {k.blocks_q8_0_r16, k.blocks_q4_0_r16, k.rows_f32, k.rows_f16, k.rows_bf16, k.rows_decoded,
-          k.tiles_f32, k.tiles_f16, k.tiles_bf16, k.tiles_decoded}) {
+         {k.rows_f32, k.rows_f16, k.rows_bf16, k.tiles_f32, k.tiles_f16, k.tiles_bf16}) {
       EXPECT_NE(kernel, nullptr) << isa.name;
     }
     for (PackKernel kernel : {k.pack_q8_0, k.pack_q4_0, k.unpack_q8_0, k.unpack_q4_0}) {
       EXPECT_NE(kernel, nullptr) << isa.name;
     }
-    EXPECT_EQ(k.amx_q8_0_r16 != nullptr, isa.name == "amx");
     // Two instruction sets never share a kernel: the linker must not have merged them.
     for (const Isa& other : isas()) {
       if (&other != &isa) {
-        EXPECT_NE(other.matmul->blocks_q8_0_r16, k.blocks_q8_0_r16);
+        EXPECT_NE(other.matmul->q8_0_r16.blocks, k.q8_0_r16.blocks);
       }
     }
   }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "cpu/formats/codecs.h"
@@ -20,6 +21,7 @@ namespace {
 struct Weights {
   std::vector<std::byte> rows;  // row-major, in the GGUF format
   std::vector<float> decoded;   // [n_out, n_in], the numbers that they mean
+  std::vector<float> offsets;   // what these numbers are where all codes are 0; see offsets_of
   Buffer packed;
   Matrix matrix;
 };
@@ -31,6 +33,41 @@ std::vector<float> random_floats(size_t n, uint64_t seed) {
   return values;
 }
 
+// Any bytes, with halves of moderate size: for formats that have no encoder.
+void random_row(WeightFormat format, Rng& rng, std::byte* row, size_t n_bytes) {
+  const WeightFormatInfo& info = weight_format_info(format);
+  for (size_t i = 0; i < n_bytes; ++i) row[i] = static_cast<std::byte>(rng.below(256));
+  for (size_t block = 0; block < n_bytes; block += info.block_bytes) {
+    std::byte* halves = row + block;
+    if (format == WeightFormat::kQ2_K) halves += 80;
+    if (format == WeightFormat::kQ3_K) halves += 108;
+    halves[1] = std::byte{0x24};  // 1/64 and up to a quarter more
+    if (format != WeightFormat::kQ3_K) halves[3] = std::byte{0x28};
+  }
+}
+
+// A weight is a product and, in some formats, an offset: the row with all codes cleared.
+void offsets_of(WeightFormat format, std::span<const std::byte> row, float* out, size_t n_in) {
+  size_t begin = 0;
+  size_t end = weight_format_info(format).block_bytes;
+  if (format == WeightFormat::kQ4_1 || format == WeightFormat::kQ5_1) {
+    begin = 4;
+  } else if (format == WeightFormat::kQ4_K || format == WeightFormat::kQ5_K) {
+    begin = 16;
+  } else if (format == WeightFormat::kQ2_K) {
+    begin = 16;
+    end = 80;
+  } else {
+    std::fill(out, out + n_in, 0.0f);
+    return;
+  }
+  std::vector<std::byte> cleared(row.begin(), row.end());
+  for (size_t i = 0; i < cleared.size(); i += weight_format_info(format).block_bytes) {
+    std::fill(cleared.data() + i + begin, cleared.data() + i + end, std::byte{0});
+  }
+  codec(format).decode_row(cleared.data(), out, n_in);
+}
+
 Weights make_weights(const MatmulKernels& kernels, WeightFormat format, size_t n_out, size_t n_in) {
   const WeightFormat in_file = unpacked_format(format);
   const Codec& rows_codec = codec(in_file);
@@ -38,17 +75,24 @@ Weights make_weights(const MatmulKernels& kernels, WeightFormat format, size_t n
   const size_t bytes = row_bytes(in_file, n_in);
   w.rows.resize(bytes * n_out);
   w.decoded.resize(n_out * n_in);
+  w.offsets.resize(n_out * n_in);
   const std::vector<float> values = random_floats(n_out * n_in, 7 * n_out + n_in);
+  Rng rng(n_out + n_in);
   for (size_t row = 0; row < n_out; ++row) {
-    rows_codec.encode_row(values.data() + row * n_in, w.rows.data() + row * bytes, n_in);
-    rows_codec.decode_row(w.rows.data() + row * bytes, w.decoded.data() + row * n_in, n_in);
+    std::byte* to = w.rows.data() + row * bytes;
+    if (rows_codec.encode_row != nullptr) {
+      rows_codec.encode_row(values.data() + row * n_in, to, n_in);
+    } else {
+      random_row(in_file, rng, to, bytes);
+    }
+    rows_codec.decode_row(to, w.decoded.data() + row * n_in, n_in);
+    offsets_of(in_file, {to, bytes}, w.offsets.data() + row * n_in, n_in);
   }
   w.matrix = {.format = format,
               .n_out = n_out,
               .n_in = n_in,
               .data = w.rows.data(),
-              .row_bytes = bytes,
-              .decode_row = rows_codec.decode_row};
+              .row_bytes = bytes};
   if (format != in_file) {
     const std::array<int64_t, 2> shape = {static_cast<int64_t>(n_out), static_cast<int64_t>(n_in)};
     w.packed = std::move(*Buffer::allocate(*tensor_bytes(format, shape)));
@@ -95,19 +139,26 @@ std::vector<float> run(const MatmulKernels& kernels, const Matrix& matrix,
   return y;
 }
 
-// What an output may differ from the exact one, for inputs of sum |w x| = `magnitude`.
-double tolerance(ActivationLayout layout, double magnitude, double block_error, size_t n_in) {
+// What the rounding of an output depends on.
+struct Magnitudes {
+  double products = 0;     // sum |w x|
+  double terms = 0;        // the same, a weight of two terms counted with both of them
+  double block_error = 0;  // what activations in 16 bits cost
+};
+
+// What an output may differ from the exact one.
+double tolerance(ActivationLayout layout, const Magnitudes& magnitudes, size_t n_in) {
   // f32 sums: each of at most n_in + 16 additions and the products round to 2^-24 of a partial sum,
-  // which is at most `magnitude`.
-  const double rounding = (static_cast<double>(n_in) + 16) * 0x1p-24 * magnitude;
+  // which is at most `terms`: kernels add up the terms of weights separately.
+  const double rounding = (static_cast<double>(n_in) + 16) * 0x1p-24 * magnitudes.terms;
   switch (layout) {
     case ActivationLayout::kRows:
       return rounding;
     case ActivationLayout::kBlocks:
-      return rounding + block_error;
+      return rounding + magnitudes.block_error;
     // Both factors are rounded to 8 significant bits, by at most 2^-8 of themselves.
     case ActivationLayout::kBf16Tiles:
-      return rounding + (2 * 0x1p-8 + 0x1p-16) * magnitude;
+      return rounding + (2 * 0x1p-8 + 0x1p-16) * magnitudes.products;
   }
   return 0;
 }
@@ -123,23 +174,24 @@ void check(const std::vector<float>& y, const Weights& w, const std::vector<floa
         continue;
       }
       double exact = bias != nullptr ? static_cast<double>(bias[row]) : 0.0;
-      double magnitude = std::abs(exact);
-      double block_error = 0;
+      Magnitudes magnitudes = {.products = std::abs(exact), .terms = std::abs(exact)};
       for (size_t begin = 0; begin < n_in; begin += 32) {
         double largest = 0;
         double weights = 0;
         for (size_t k = begin; k < std::min(begin + 32, n_in); ++k) {
           const double a = static_cast<double>(x[t * n_in + k]);
           const double b = static_cast<double>(w.decoded[row * n_in + k]);
+          const double offset = static_cast<double>(w.offsets[row * n_in + k]);
           exact += a * b;
-          magnitude += std::abs(a * b);
+          magnitudes.products += std::abs(a * b);
+          magnitudes.terms += std::abs(a * (b - offset)) + std::abs(a * offset);
           largest = std::max(largest, std::abs(a));
           weights += std::abs(b);
         }
         // Half a step of 1/32512 of the block's largest, and what f32 adds to it.
-        block_error += weights * largest / 32512.0 * 0.51;
+        magnitudes.block_error += weights * largest / 32512.0 * 0.51;
       }
-      ASSERT_NEAR(static_cast<double>(got), exact, tolerance(layout, magnitude, block_error, n_in))
+      ASSERT_NEAR(static_cast<double>(got), exact, tolerance(layout, magnitudes, n_in))
           << "token " << t << " row " << row;
     }
   }
@@ -180,18 +232,34 @@ void check_format(const MatmulKernels& kernels, WeightFormat format,
 TEST_F(MatmulTest, Q8Packed) {
   check_format(kernels(), WeightFormat::kQ8_0_R16, {32, 64, 96, 576});
 }
+TEST_F(MatmulTest, Q6_KPacked) { check_format(kernels(), WeightFormat::kQ6_K_R16, {256, 768}); }
+TEST_F(MatmulTest, Q5_KPacked) { check_format(kernels(), WeightFormat::kQ5_K_R16, {256, 768}); }
+TEST_F(MatmulTest, Q5_1Packed) {
+  check_format(kernels(), WeightFormat::kQ5_1_R16, {32, 64, 96, 576});
+}
+TEST_F(MatmulTest, Q5_0Packed) {
+  check_format(kernels(), WeightFormat::kQ5_0_R16, {32, 64, 96, 576});
+}
+TEST_F(MatmulTest, Q4_KPacked) { check_format(kernels(), WeightFormat::kQ4_K_R16, {256, 768}); }
+TEST_F(MatmulTest, Q4_1Packed) {
+  check_format(kernels(), WeightFormat::kQ4_1_R16, {32, 64, 96, 576});
+}
 TEST_F(MatmulTest, Q4Packed) {
   check_format(kernels(), WeightFormat::kQ4_0_R16, {32, 64, 96, 576});
 }
+TEST_F(MatmulTest, Q3_KPacked) { check_format(kernels(), WeightFormat::kQ3_K_R16, {256, 768}); }
+TEST_F(MatmulTest, Q2_KPacked) { check_format(kernels(), WeightFormat::kQ2_K_R16, {256, 768}); }
 TEST_F(MatmulTest, F32) { check_format(kernels(), WeightFormat::kF32, {1, 5, 32, 96, 172, 576}); }
 TEST_F(MatmulTest, F16) { check_format(kernels(), WeightFormat::kF16, {1, 5, 32, 96, 172, 576}); }
 TEST_F(MatmulTest, Bf16) { check_format(kernels(), WeightFormat::kBF16, {1, 5, 32, 96, 172, 576}); }
-TEST_F(MatmulTest, DecodedRows) { check_format(kernels(), WeightFormat::kQ5_0, {32, 96, 576}); }
 
 TEST_F(MatmulTest, ExtremeActivations) {
   // Zeros, tiny, large and one-sided blocks: the bias of unsigned weights must cancel exactly.
   const size_t n_in = 256;
-  for (WeightFormat format : {WeightFormat::kQ8_0_R16, WeightFormat::kQ4_0_R16}) {
+  for (const WeightFormatInfo& info : weight_formats()) {
+    if (info.group_rows == 1) continue;
+    SCOPED_TRACE(std::string(info.name));
+    const WeightFormat format = info.format;
     const Weights w = make_weights(kernels(), format, 33, n_in);
     for (size_t n_tokens : {size_t{1}, size_t{5}, size_t{40}}) {
       std::vector<float> x(n_tokens * n_in, 0.0f);
