@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
+#include <tbb/task_group.h>
 
 #include <algorithm>
 #include <atomic>
@@ -266,8 +267,14 @@ struct ThreadTeam::Arena {
       parallelism.emplace(Control::max_allowed_parallelism, wanted);
     }
   }
+  // Tasks that are still queued run here, on the thread that waits: oneTBB would keep them for
+  // ever.
+  ~Arena() {
+    arena.execute([this] { summoned.wait(); });
+  }
   std::optional<tbb::global_control> parallelism;
   tbb::task_arena arena;
+  tbb::task_group summoned;
 };
 
 ThreadTeam::ThreadTeam(const Options& options) : shared_(std::make_shared<Shared>()) {
@@ -283,7 +290,10 @@ ThreadTeam::ThreadTeam(const Options& options) : shared_(std::make_shared<Shared
   if (n_threads_ > 1) arena_ = std::make_unique<Arena>(n_threads_);
 }
 
-ThreadTeam::~ThreadTeam() { shared_->stopped.store(true, std::memory_order_relaxed); }
+ThreadTeam::~ThreadTeam() {
+  shared_->stopped.store(true, std::memory_order_relaxed);
+  arena_.reset();  // workers have left, or see `stopped` within their linger
+}
 
 void ThreadTeam::summon_workers() {
   Shared& shared = *shared_;
@@ -291,7 +301,7 @@ void ThreadTeam::summon_workers() {
   for (; here < n_threads_ - 1; ++here) {
     shared.n_summoned.fetch_add(1, std::memory_order_release);
     try {
-      arena_->arena.enqueue([state = shared_] {
+      arena_->arena.enqueue(arena_->summoned.defer([state = shared_] {
         // Slot 0 of the arena is the caller's; the others are distinct while occupied.
         const int slot = tbb::this_task_arena::current_thread_index();
         std::ignore = state->n_summoned.load(std::memory_order_acquire);
@@ -299,7 +309,7 @@ void ThreadTeam::summon_workers() {
           state->serve(slot);
         else
           state->n_summoned.fetch_sub(1, std::memory_order_seq_cst);
-      });
+      }));
     } catch (...) {  // no memory, no threads: the caller does the work alone
       shared.n_summoned.fetch_sub(1, std::memory_order_relaxed);
       return;
