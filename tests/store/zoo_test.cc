@@ -342,7 +342,7 @@ TEST(Zoo, SealedArchivesThatLieAreRefused) {
            "not in the manifest");
   mentions(refuses([](Sealed& s) { s.entries.clear(); }), "missing");
   refuses([](Sealed& s) { s.entries[2].data[60] ^= 1; });  // only the member's own hash can tell
-  for (const std::string extra : {"x", std::string(512, '\0').c_str()}) {
+  for (const std::string& extra : {std::string("x"), std::string(512, '\0')}) {
     TarBuilder tar;
     const Sealed s;
     tar.add("manifest.json", s.manifest.dump(), true);
