@@ -107,6 +107,9 @@ class Backend {
   virtual void copy_kv(int32_t from_slot, int32_t to_slot, int32_t n_positions) = 0;
 
   // --- a step ---------------------------------------------------------------------------------
+  // A verb may be carried out only when its result is first used, or as a part of the verb that uses
+  // it. So between a verb and the first use of its result, what it reads must not change in place
+  // (rope, add, scale, softcap).
   // Starts recording. The batch must stay valid until end_step.
   virtual void begin_step(const Batch& batch) = 0;
   // Values made between begin_scope and end_scope are gone after it; their memory is used again.
