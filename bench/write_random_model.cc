@@ -2,11 +2,13 @@
 // where no download is possible. Speed does not depend on the values; the file loads in any GGUF
 // reader.
 //
-// usage: write_random_model SHAPE FORMAT FILE       SHAPE: smollm2-135m | tinyllama-1.1b FORMAT:
-// q8_0 | q4_0 | q4_k | f16
+// usage: write_random_model SHAPE MIX FILE
+//   SHAPE: smollm2-135m | tinyllama-1.1b     MIX: q8_0 | q4_0 | q4_k_m | f16
 //
-// As in files that people download, 4-bit files keep the output matrix wider: q4_0 files in q8_0;
-// q4_k files in q6_k, or q8_0 where q6_k's blocks of 256 do not fit the width.
+// As in files that people download, 4-bit files keep the output matrix wider: q4_0 files in q8_0.
+// q4_k_m is the mix of llama.cpp's quantiser: q4_k, but q6_k for the output and, in half of the
+// layers, for attn_v and ffn_down; where blocks of 256 do not fit the width, q5_0 instead of q4_k
+// and q8_0 instead of q6_k.
 #include <fmt/core.h>
 
 #include <cmath>
@@ -68,6 +70,9 @@ void fill(std::span<std::byte> bytes, WeightFormat format, int64_t n_in, Rng* rn
       case WeightFormat::kQ4_0:  // uniform -8..7: deviation 4.6
         put_half(&bytes[i], deviation / 4.6f);
         break;
+      case WeightFormat::kQ5_0:  // uniform -16..15: deviation 9.2
+        put_half(&bytes[i], deviation / 9.2f);
+        break;
       case WeightFormat::kQ4_K:  // scale up to 63, quants up to 15
         put_half(&bytes[i], deviation / (4.6f * 32));
         put_half(&bytes[i + 2], deviation * 7.5f / (4.6f * 32));
@@ -81,9 +86,33 @@ void fill(std::span<std::byte> bytes, WeightFormat format, int64_t n_in, Rng* rn
   }
 }
 
+struct Mix {
+  const char* name;
+  WeightFormat most;
+  WeightFormat output;
+  WeightFormat more;  // attn_v and ffn_down of the layers that gets_more_bits names
+};
+
+constexpr Mix kMixes[] = {
+    {"q8_0", WeightFormat::kQ8_0, WeightFormat::kQ8_0, WeightFormat::kQ8_0},
+    {"q4_0", WeightFormat::kQ4_0, WeightFormat::kQ8_0, WeightFormat::kQ4_0},
+    {"q4_k_m", WeightFormat::kQ4_K, WeightFormat::kQ6_K, WeightFormat::kQ6_K},
+    {"f16", WeightFormat::kF16, WeightFormat::kF16, WeightFormat::kF16},
+};
+
+// The first and the last eighth of the layers, and every third one between them.
+bool gets_more_bits(int64_t layer, int64_t n_layers) {
+  return layer < n_layers / 8 || layer >= 7 * n_layers / 8 || (layer - n_layers / 8) % 3 == 2;
+}
+
+WeightFormat that_fits(WeightFormat format, int64_t n_in) {
+  if (n_in % weight_format_info(format).block_weights == 0) return format;
+  return format == WeightFormat::kQ4_K ? WeightFormat::kQ5_0 : WeightFormat::kQ8_0;
+}
+
 Status add_matrix(Checkpoint* model, const std::string& name, WeightFormat format, int64_t n_out,
                   int64_t n_in, Rng* rng) {
-  if (n_in % weight_format_info(format).block_weights != 0) format = WeightFormat::kQ8_0;
+  format = that_fits(format, n_in);
   const int64_t shape[] = {n_out, n_in};
   AC_TRY(auto bytes, model->add_tensor(name, format, shape));
   fill(bytes, format, n_in, rng);
@@ -121,7 +150,7 @@ void add_vocabulary(Checkpoint* model, int64_t n_vocab) {
   model->set_uint("tokenizer.ggml.eos_token_id", 2);
 }
 
-Status write_model(const Shape& shape, WeightFormat format, const std::string& path) {
+Status write_model(const Shape& shape, const Mix& mix, const std::string& path) {
   Rng rng(20260101);
   Checkpoint model;
   model.origin = path;
@@ -142,14 +171,12 @@ Status write_model(const Shape& shape, WeightFormat format, const std::string& p
   model.set_uint("llama.vocab_size", u32(shape.n_vocab));
   add_vocabulary(&model, shape.n_vocab);
 
-  const WeightFormat wide = format == WeightFormat::kQ4_0   ? WeightFormat::kQ8_0
-                            : format == WeightFormat::kQ4_K ? WeightFormat::kQ6_K
-                                                            : format;
-  AC_TRY_STATUS(add_matrix(&model, "token_embd.weight", shape.tied ? wide : format, shape.n_vocab,
-                           shape.d_model, &rng));
+  AC_TRY_STATUS(add_matrix(&model, "token_embd.weight", shape.tied ? mix.output : mix.most,
+                           shape.n_vocab, shape.d_model, &rng));
   AC_TRY_STATUS(add_ones(&model, "output_norm.weight", shape.d_model));
   if (!shape.tied) {
-    AC_TRY_STATUS(add_matrix(&model, "output.weight", wide, shape.n_vocab, shape.d_model, &rng));
+    AC_TRY_STATUS(
+        add_matrix(&model, "output.weight", mix.output, shape.n_vocab, shape.d_model, &rng));
   }
   const int64_t d_kv = shape.n_kv_heads * d_head;
   for (int64_t layer = 0; layer < shape.n_layers; ++layer) {
@@ -158,17 +185,23 @@ Status write_model(const Shape& shape, WeightFormat format, const std::string& p
     };
     AC_TRY_STATUS(add_ones(&model, name("attn_norm"), shape.d_model));
     AC_TRY_STATUS(add_ones(&model, name("ffn_norm"), shape.d_model));
+    const WeightFormat more = gets_more_bits(layer, shape.n_layers) ? mix.more : mix.most;
     const struct {
       const char* part;
       int64_t n_out, n_in;
+      WeightFormat format;
     } matrices[] = {
-        {"attn_q", shape.d_model, shape.d_model}, {"attn_k", d_kv, shape.d_model},
-        {"attn_v", d_kv, shape.d_model},          {"attn_output", shape.d_model, shape.d_model},
-        {"ffn_gate", shape.d_ff, shape.d_model},  {"ffn_up", shape.d_ff, shape.d_model},
-        {"ffn_down", shape.d_model, shape.d_ff},
+        {"attn_q", shape.d_model, shape.d_model, mix.most},
+        {"attn_k", d_kv, shape.d_model, mix.most},
+        {"attn_v", d_kv, shape.d_model, more},
+        {"attn_output", shape.d_model, shape.d_model, mix.most},
+        {"ffn_gate", shape.d_ff, shape.d_model, mix.most},
+        {"ffn_up", shape.d_ff, shape.d_model, mix.most},
+        {"ffn_down", shape.d_model, shape.d_ff, more},
     };
     for (const auto& matrix : matrices) {
-      AC_TRY_STATUS(add_matrix(&model, name(matrix.part), format, matrix.n_out, matrix.n_in, &rng));
+      AC_TRY_STATUS(
+          add_matrix(&model, name(matrix.part), matrix.format, matrix.n_out, matrix.n_in, &rng));
     }
   }
   AC_TRY(auto out, create_file(path));
@@ -178,20 +211,21 @@ Status write_model(const Shape& shape, WeightFormat format, const std::string& p
 
 int run(int argc, char** argv) {
   if (argc != 4) {
-    std::fprintf(stderr, "usage: %s smollm2-135m|tinyllama-1.1b q8_0|q4_0|q4_k|f16 FILE\n",
+    std::fprintf(stderr, "usage: %s smollm2-135m|tinyllama-1.1b q8_0|q4_0|q4_k_m|f16 FILE\n",
                  argv[0]);
     return 2;
   }
-  const auto format = weight_format_from_name(argv[2]);
   for (const Shape& shape : kShapes) {
-    if (std::strcmp(shape.name, argv[1]) != 0 || !format) continue;
-    if (Status status = write_model(shape, *format, argv[3]); !status) {
-      std::fprintf(stderr, "%s\n", status.error().message.c_str());
-      return 1;
+    for (const Mix& mix : kMixes) {
+      if (std::strcmp(shape.name, argv[1]) != 0 || std::strcmp(mix.name, argv[2]) != 0) continue;
+      if (Status status = write_model(shape, mix, argv[3]); !status) {
+        std::fprintf(stderr, "%s\n", status.error().message.c_str());
+        return 1;
+      }
+      return 0;
     }
-    return 0;
   }
-  std::fprintf(stderr, "unknown shape '%s' or format '%s'\n", argv[1], argv[2]);
+  std::fprintf(stderr, "unknown shape '%s' or mix '%s'\n", argv[1], argv[2]);
   return 2;
 }
 
