@@ -13,10 +13,15 @@ std::string as_asked(const std::string& line, const StyleChoice& choice) {
   return choice.markdown ? line : without(line, '*');
 }
 
+// A remark behind words: ", like this" or " (like this)".
+std::string appended(const std::string& remark) {
+  return (remark.starts_with(',') ? "" : " ") + remark;
+}
+
 // "APA 7", "APA style, with italics as *asterisks*".
 std::string style_words(Draw& draw, const StyleChoice& choice) {
   std::string text = draw.word("style." + std::string(style_name(choice.style)));
-  if (choice.markdown) text += draw.word("citation.markdown");
+  if (choice.markdown) text += appended(draw.word("citation.markdown"));
   return text;
 }
 
@@ -194,7 +199,9 @@ Made<CitationTruth> make_in_text(Draw& draw, const std::vector<Reference>& refer
                 {cite_in_text(citation, choice.style)}, {reference}};
   made.answer = made.truth.lines[0];
   const std::string page =
-      citation.page.empty() ? "" : fill(draw.word("citation.page"), {{"page", citation.page}});
+      citation.page.empty()
+          ? ""
+          : appended(fill(draw.word("citation.page"), {{"page", citation.page}}));
   made.prompt = request(draw, "citation.in_text",
                         {{"style", draw.word("style." + std::string(style_name(choice.style)))},
                          {"who", reference.authors[0].family},

@@ -80,8 +80,9 @@ Story draw_story(Draw& draw, const ChainPlan& plan, HypothesisSkill skill) {
   return story;
 }
 
-std::string prose(Draw& draw, const Story& story) {
-  const bool lines = draw.chance(0.3);
+enum class Form { kFlowing, kAny };
+std::string prose(Draw& draw, const Story& story, Form form) {
+  const bool lines = form == Form::kAny && draw.chance(0.3);
   std::string text;
   for (const Relation& relation : story.relations) {
     if (!text.empty()) text += lines ? "\n" : " ";
@@ -161,7 +162,7 @@ Made<HypothesisTruth> make_prediction(Draw& draw, const ChainPlan& plan) {
   const Story story = draw_story(draw, plan, HypothesisSkill::kPredict);
   const Move move = draw_move(draw, plan.start);
   return finish(story, request(draw, "hypothesis.predict",
-                               {{"material", prose(draw, story)},
+                               {{"material", prose(draw, story, Form::kAny)},
                                 {"x", plan.chain.front()},
                                 {"z", plan.chain.back()},
                                 {"raise", move.verb},
@@ -174,7 +175,7 @@ Made<HypothesisTruth> make_continuation(Draw& draw, const ChainPlan& plan,
   const Story story = draw_story(draw, plan, HypothesisSkill::kContinue);
   return finish(story, request(draw, "hypothesis.continue",
                                {{"earlier", material},
-                                {"material", prose(draw, story)},
+                                {"material", prose(draw, story, Form::kFlowing)},
                                 {"z", plan.chain.back()}}));
 }
 
@@ -184,7 +185,7 @@ Made<HypothesisTruth> make_from_review(Draw& draw, const ChainPlan& plan,
   const Move move = draw_move(draw, plan.start);
   return finish(story, request(draw, "hypothesis.from_review",
                                {{"earlier", material},
-                                {"material", prose(draw, story)},
+                                {"material", prose(draw, story, Form::kFlowing)},
                                 {"x", plan.chain[0]},
                                 {"y", plan.chain[1]},
                                 {"z", plan.chain.back()},

@@ -12,25 +12,37 @@ namespace {
 constexpr std::array<std::string_view, kReferenceTypes> kTypeNames = {
     "article", "book", "chapter", "conference", "preprint", "thesis"};
 
+// Codes keep their capitals: "KL-42 density" becomes "{KL-42} density".
+std::string protected_codes(std::string_view quantity) {
+  std::string text;
+  for (const std::string_view word : split(quantity, ' ')) {
+    if (!text.empty()) text += ' ';
+    const bool is_code = std::any_of(word.begin(), word.end(), is_digit);
+    text += is_code ? "{" + std::string(word) + "}" : std::string(word);
+  }
+  return text;
+}
+
 std::string draw_title(Draw& draw) {
   const std::vector<std::string> quantities = draw.quantities(2);
   const std::string lead = fill(draw.word("title.pattern"),
-                                {{"a", lower(quantities[0])},
-                                 {"b", lower(quantities[1])},
+                                {{"a", protected_codes(quantities[0])},
+                                 {"b", protected_codes(quantities[1])},
                                  {"setting", draw.word("title.setting")},
                                  {"method", draw.word("title.method")},
                                  {"adjective", draw.word("title.adjective")},
                                  {"term", draw.term()},
                                  {"country", "{" + draw.word("place.country") + "}"},
                                  {"acronym", "{" + draw.word("acronym") + "}"}});
-  return lead;
+  return with_articles(lead);
 }
 
 std::string draw_book_title(Draw& draw) {
-  return fill(draw.word("title.book"), {{"topic", draw.word("topic.book")},
-                                        {"setting", draw.word("title.setting")},
-                                        {"adjective", draw.word("title.adjective")},
-                                        {"country", "{" + draw.word("place.country") + "}"}});
+  return with_articles(
+      fill(draw.word("title.book"), {{"topic", draw.word("topic.book")},
+                                     {"setting", draw.word("title.setting")},
+                                     {"adjective", draw.word("title.adjective")},
+                                     {"country", "{" + draw.word("place.country") + "}"}}));
 }
 
 // Sets name and abbreviation of a journal. Topics come as "Plant Physiology|Plant Physiol.".
@@ -164,6 +176,7 @@ Reference draw_reference(Draw& draw, const ReferenceOptions& options) {
     }
     case ReferenceType::kPreprint:
       reference.container = draw.word("preprint.server");
+      if (reference.year) reference.year = draw.range(2013, 2025);
       reference.doi = draw_doi(draw);
       break;
     case ReferenceType::kThesis:

@@ -344,8 +344,8 @@ std::string_view source_format_name(SourceFormat format) {
 }
 
 bool can_print(const Reference& reference, SourceFormat format, TitleCase title_case) {
-  // In a headline a country looks like any other word; capitals beyond the first speak for
-  // themselves ("DNA").
+  // In a headline a country looks like any other word; digits and capitals beyond the first speak
+  // for themselves ("DNA", "B7").
   if (title_case == TitleCase::kSentence || format == SourceFormat::kBibtex) return true;
   for (const std::string* title : {&reference.title, &reference.container}) {
     size_t open = title->find('{');
@@ -353,7 +353,9 @@ bool can_print(const Reference& reference, SourceFormat format, TitleCase title_
       const size_t close = title->find('}', open);
       const std::string_view word = std::string_view(*title).substr(open + 1, close - open - 1);
       const auto is_capital = [](char c) { return c >= 'A' && c <= 'Z'; };
-      if (std::count_if(word.begin(), word.end(), is_capital) < 2) return false;
+      const bool speaks = std::any_of(word.begin(), word.end(), is_digit) ||
+                          std::count_if(word.begin(), word.end(), is_capital) >= 2;
+      if (!speaks) return false;
       open = title->find('{', close);
     }
   }

@@ -34,8 +34,8 @@ std::string request(Draw& draw, std::string_view key, Slots slots) {
   if (draw.chance(0.06) && phrasing[0] != '{') phrasing[0] = lower(phrasing[0]);
   std::string text = fill(phrasing, slots);
   if (draw.chance(0.3)) {
-    const std::string& opener = draw.word("chatter.opener");
-    text = opener + (opener.ends_with('\n') ? "" : " ") + text;
+    // Pasted material begins a paragraph of its own.
+    text = draw.word("chatter.opener") + (phrasing.starts_with('{') ? "\n\n" : " ") + text;
   }
   if (draw.chance(0.2)) text += "\n\n" + draw.word("chatter.closer");
   return text;

@@ -37,10 +37,10 @@ Abstract write_abstract(Draw& draw, const ReviewTruth& truth, const Study& study
                         const std::vector<std::string>& side_outcomes, int most_distractors) {
   Abstract abstract;
   std::vector<std::string> sentences;
-  sentences.push_back(capitalised(fill(draw.word("abstract.sample"),
-                                       {{"n", std::to_string(study.n)},
-                                        {"subjects", study.subjects},
-                                        {"method", study.method}})));
+  sentences.push_back(capitalised(with_articles(fill(draw.word("abstract.sample"),
+                                                     {{"n", std::to_string(study.n)},
+                                                      {"subjects", study.subjects},
+                                                      {"method", study.method}}))));
   sentences.push_back(finding(draw, truth.cause, truth.outcome, study.direction, level));
   const int n_wanted = draw.range(0, most_distractors);
   std::vector<std::string> distractors;
@@ -231,7 +231,12 @@ Made<ReviewTruth> make_review(Draw& draw) {
   const ReviewTruth truth = draw_studies(draw, n, quantities[0], quantities[1], draw.chance(0.3));
   if (skill < 0.15) return make_extraction(draw, truth, 0, level, side);
   if (skill < 0.28) return make_synthesis(draw, truth, study_lines(truth));
+  return make_full_review(draw, truth, level, side);
+}
 
+Made<ReviewTruth> make_full_review(Draw& draw, const ReviewTruth& truth, double level,
+                                   const std::vector<std::string>& side_outcomes) {
+  const size_t n = truth.studies.size();
   Made<ReviewTruth> made;
   made.truth = truth;
   made.truth.skill = ReviewSkill::kFull;
@@ -243,7 +248,7 @@ Made<ReviewTruth> make_review(Draw& draw) {
   const bool counted = draw.chance(0.3);
   const std::string_view gap = draw.chance(0.5) ? "\n\n" : "\n";
   for (size_t i = 0; i < n; ++i) {
-    const Abstract abstract = write_abstract(draw, truth, truth.studies[i], level, side, most);
+    const Abstract abstract = write_abstract(draw, truth, truth.studies[i], level, side_outcomes, most);
     n_distractors += abstract.n_distractors;
     if (i > 0) material += gap;
     if (counted) material += std::to_string(i + 1) + ". ";

@@ -54,6 +54,8 @@ Made<ReviewTruth> make_review(Draw& draw);
 // `settled`: most studies find the same increase or decrease.
 ReviewTruth draw_studies(Draw& draw, size_t n, const std::string& cause, const std::string& outcome,
                          bool settled);
+Made<ReviewTruth> make_full_review(Draw& draw, const ReviewTruth& truth, double level,
+                                   const std::vector<std::string>& side_outcomes);
 // One abstract. Asks about study `which`, with a side outcome where the level is high.
 Made<ReviewTruth> make_extraction(Draw& draw, const ReviewTruth& truth, size_t which, double level,
                                   const std::vector<std::string>& side_outcomes);

@@ -59,8 +59,9 @@ std::vector<std::string> draw_codes(Draw& draw, size_t n, std::vector<std::strin
   return rows;
 }
 
-void draw_rows(Draw& draw, Table& table, size_t n) {
-  const double kind = draw.uniform();
+void draw_rows(Draw& draw, Table& table, size_t n, bool coded) {
+  constexpr double kCoded = 0.5;
+  const double kind = coded ? kCoded : draw.uniform();
   if (kind < 0.25) {
     table.is_series = true;
     table.row_header = draw.word("table.series");
@@ -171,7 +172,7 @@ Layout draw_layout(Draw& draw, size_t n_used) {
 
 Table draw_table(Draw& draw, const TableShape& shape) {
   Table table;
-  draw_rows(draw, table, shape.n_rows);
+  draw_rows(draw, table, shape.n_rows, shape.coded);
   std::vector<std::string> lines = draw.list("table.variable");
   draw.shuffle(lines);
   table.values.assign(shape.n_rows, std::vector<int64_t>(shape.n_columns));

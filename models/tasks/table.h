@@ -47,6 +47,8 @@ struct TableTruth {
 
 std::string decimal(int64_t value, int decimals);
 std::string with_unit(int64_t value, const Column& column);  // "5.2 mm", "12%"
+// What differences of the column are in: percentage points for percentages.
+Column difference_column(const Column& column);
 size_t extreme_row(const Table& table, size_t column, Operation operation);
 
 std::string describe(const TableTruth& truth);       // the rows, "" for Layout::kNone
@@ -59,6 +61,7 @@ struct TableShape {
   double level = 0.5;
   size_t n_rows = 3;
   size_t n_columns = 1;
+  bool coded = false;  // rows are labels such as "KL-42", of which there are always more
 };
 Table draw_table(Draw& draw, const TableShape& shape);
 // Rows of `second` below those of `first`, which has the same columns. REQUIRES: no row twice.

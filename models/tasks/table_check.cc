@@ -196,7 +196,7 @@ class Reader {
     if (first == second) return failed("a row is compared with itself");
     const int64_t difference =
         truth_.table.values[first][*column] - truth_.table.values[second][*column];
-    const Column& unit = truth_.table.columns[*column];
+    const Column unit = difference_column(truth_.table.columns[*column]);
     const bool value_right =
         same_number(clause.numbers[0].text, decimal(std::abs(difference), unit.decimals)) &&
         has_unit(clause, clause.numbers[0], unit.unit);

@@ -117,13 +117,13 @@ std::string comparison(const Table& table, const Asked& asked) {
     case Operation::kDifference: {
       const int64_t difference = value(asked.a) - value(asked.b);
       return "The " + column.variable + " for " + table.rows[asked.a] + " was " +
-             with_unit(std::abs(difference), column) + (difference > 0 ? " higher" : " lower") +
+             with_unit(std::abs(difference), difference_column(column)) + (difference > 0 ? " higher" : " lower") +
              " than for " + table.rows[asked.b] + ".";
     }
     case Operation::kChange: {
       const int64_t change = value(asked.b) - value(asked.a);
       return "The " + column.variable + (change > 0 ? " rose by " : " fell by ") +
-             with_unit(std::abs(change), column) + " from " + table.rows[asked.a] + " to " +
+             with_unit(std::abs(change), difference_column(column)) + " from " + table.rows[asked.a] + " to " +
              table.rows[asked.b] + ".";
     }
   }
@@ -142,6 +142,12 @@ std::string decimal(int64_t value, int decimals) {
 
 std::string with_unit(int64_t value, const Column& column) {
   return decimal(value, column.decimals) + (column.unit == "%" ? "" : " ") + column.unit;
+}
+
+Column difference_column(const Column& column) {
+  Column result = column;
+  if (column.unit == "%") result.unit = "percentage points";
+  return result;
 }
 
 size_t extreme_row(const Table& table, size_t column, Operation operation) {

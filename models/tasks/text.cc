@@ -125,6 +125,18 @@ std::string with_period(std::string text) {
   return text;
 }
 
+std::string with_articles(std::string_view text) {
+  std::string result;
+  const std::vector<std::string_view> words = split(text, ' ');
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i > 0) result += ' ';
+    result += words[i];
+    const bool vowel = i + 1 < words.size() && words[i + 1].find_first_of("aeio") == 0;
+    if ((words[i] == "a" || words[i] == "A") && vowel) result += 'n';
+  }
+  return result;
+}
+
 std::string ordinal(int n) {
   const int tens = n % 100;
   const std::string_view end = tens >= 11 && tens <= 13 ? "th"

@@ -45,6 +45,9 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 
 std::string ordinal(int n);  // "2nd"
 
+// "a emergent" becomes "an emergent".
+std::string with_articles(std::string_view text);
+
 // Adds "." unless the text ends in . ? or !, also inside a closing quote or emphasis.
 std::string with_period(std::string text);
 

@@ -40,7 +40,7 @@ Plan plan_tables(Draw& draw) {
   const size_t n_tables = static_cast<size_t>(draw.range(1, level > 0.5 ? 4 : 3));
   Plan plan{n_tables == 1 ? "table-then-compare" : "tables-compared", {}};
   const auto n_rows = [&] {
-    return static_cast<size_t>(draw.range(2, n_tables > 2 ? 2 : 2 + static_cast<int>(2.99 * level)));
+    return static_cast<size_t>(draw.range(2, n_tables > 2 ? 3 : 2 + static_cast<int>(2.99 * level)));
   };
   TableTruth all;
   all.layout = Layout::kNone;
@@ -50,7 +50,7 @@ Plan plan_tables(Draw& draw) {
     TableTruth one;
     one.used = {0};
     one.layout = draw.chance(0.4) ? Layout::kOneSentence : Layout::kSentences;
-    one.table = i == 0 ? draw_table(draw, {level, n_rows(), 1})
+    one.table = i == 0 ? draw_table(draw, {level, n_rows(), 1, n_tables > 1})
                        : draw_sibling(draw, all.table, n_rows(), all.table.rows);
     all.table = i == 0 ? one.table : stacked(all.table, one.table);
     material += (i > 0 ? "\n" : "") + answer_mark(i);
@@ -81,18 +81,23 @@ Plan plan_tables(Draw& draw) {
 
 Plan plan_review(Draw& draw) {
   const double level = draw.uniform();
-  const size_t n = static_cast<size_t>(draw.range(1, 4));
+  const size_t n = static_cast<size_t>(draw.range(2, 4));
   std::vector<std::string> names = draw.quantities(10);
-  const bool goes_on = n == 1 || draw.chance(0.6);
+  const bool at_once = draw.chance(0.25);  // all abstracts in one prompt
+  const bool goes_on = at_once || draw.chance(0.6);
   const ReviewTruth truth = draw_studies(draw, n, names[0], names[1], goes_on);
   const std::vector<std::string> side(names.begin() + 2, names.begin() + 4);
   Plan plan{goes_on ? "review-to-hypothesis" : "review", {}};
-  std::vector<std::string> marks;
-  for (size_t i = 0; i < n; ++i) {
-    plan.steps.push_back(as_task(draw, make_extraction(draw, truth, i, level, side)));
-    marks.push_back(answer_mark(i));
+  if (at_once) {
+    plan.steps.push_back(as_task(draw, make_full_review(draw, truth, level, side)));
+  } else {
+    std::vector<std::string> marks;
+    for (size_t i = 0; i < n; ++i) {
+      plan.steps.push_back(as_task(draw, make_extraction(draw, truth, i, level, side)));
+      marks.push_back(answer_mark(i));
+    }
+    plan.steps.push_back(as_task(draw, make_synthesis(draw, truth, join(marks, "\n"))));
   }
-  plan.steps.push_back(as_task(draw, make_synthesis(draw, truth, join(marks, "\n"))));
   if (!goes_on) return plan;
   ChainPlan chain;
   const int n_more = draw.range(1, 2);

@@ -13,7 +13,7 @@ constexpr std::array kVerbs = {
     &kAsk,      &kChat,      &kRoute,      &kZooPack,        &kZooAdd,        &kZooLs,
     &kZooInfo,  &kZooVerify, &kZooExtract, &kPredictorTrain, &kPredictorEval, &kPredictorInfo,
     &kBench,    &kDoctor,    &kConfigShow, &kConfigCheck,    &kConfigPath,    &kCompletion,
-    &kTokenize, &kLogits,    &kVersion,
+    &kTasksShow, &kTasksCheck, &kTasksWorkflow, &kTokenize, &kLogits, &kVersion,
 };
 
 bool has_section(std::string_view sections, std::string_view section) {
