@@ -120,9 +120,9 @@ StyleChoice draw_style(Draw& draw) {
 Made<CitationTruth> make_format(Draw& draw, const Reference& reference, const StyleChoice& choice,
                                 double level) {
   const auto format = static_cast<SourceFormat>(draw.below(kSourceFormats));
-  TitleCase title_case =
-      choice.style == Style::kMla || choice.style == Style::kChicago ? TitleCase::kHeadline
-                                                                     : TitleCase::kSentence;
+  TitleCase title_case = choice.style == Style::kMla || choice.style == Style::kChicago
+                             ? TitleCase::kHeadline
+                             : TitleCase::kSentence;
   // Sources mostly come as the style wants them; the other way round, every word changes.
   if (draw.chance(0.1 + 0.3 * level)) {
     title_case = title_case == TitleCase::kHeadline ? TitleCase::kSentence : TitleCase::kHeadline;
@@ -131,8 +131,11 @@ Made<CitationTruth> make_format(Draw& draw, const Reference& reference, const St
   const int n_distractors = draw.range(0, 1 + static_cast<int>(3 * level));
 
   Made<CitationTruth> made;
-  made.truth = {CitationSkill::kFormat, choice.style, choice.markdown,
-                {format_reference(reference, choice.style)}, {reference}};
+  made.truth = {CitationSkill::kFormat,
+                choice.style,
+                choice.markdown,
+                {format_reference(reference, choice.style)},
+                {reference}};
   made.answer = as_asked(made.truth.lines[0], choice);
   const std::string source = print_source(draw, reference, format, title_case, n_distractors);
   made.prompt = request(draw, "citation.format",
@@ -188,20 +191,21 @@ Made<CitationTruth> make_bibliography(Draw& draw, const std::vector<Reference>& 
   return made;
 }
 
-Made<CitationTruth> make_in_text(Draw& draw, const std::vector<Reference>& references,
-                                 size_t which, const std::string& material,
-                                 const StyleChoice& choice) {
+Made<CitationTruth> make_in_text(Draw& draw, const std::vector<Reference>& references, size_t which,
+                                 const std::string& material, const StyleChoice& choice) {
   const Reference& reference = references[which];
   InText citation{&reference, "", static_cast<int>(which) + 1};
   if (draw.chance(0.5)) citation.page = std::to_string(draw.range(2, 480));
   Made<CitationTruth> made;
-  made.truth = {CitationSkill::kInText, choice.style, choice.markdown,
-                {cite_in_text(citation, choice.style)}, {reference}};
+  made.truth = {CitationSkill::kInText,
+                choice.style,
+                choice.markdown,
+                {cite_in_text(citation, choice.style)},
+                {reference}};
   made.answer = made.truth.lines[0];
   const std::string page =
-      citation.page.empty()
-          ? ""
-          : appended(fill(draw.word("citation.page"), {{"page", citation.page}}));
+      citation.page.empty() ? ""
+                            : appended(fill(draw.word("citation.page"), {{"page", citation.page}}));
   made.prompt = request(draw, "citation.in_text",
                         {{"style", draw.word("style." + std::string(style_name(choice.style)))},
                          {"who", reference.authors[0].family},

@@ -38,12 +38,11 @@ Made<CitationTruth> make_bibliography(Draw& draw, const std::vector<Reference>& 
                                       const std::vector<std::string>& material,
                                       const StyleChoice& choice);
 // `references` in list order, `material` the list as it stands in the prompt.
-Made<CitationTruth> make_in_text(Draw& draw, const std::vector<Reference>& references,
-                                 size_t which, const std::string& material,
-                                 const StyleChoice& choice);
+Made<CitationTruth> make_in_text(Draw& draw, const std::vector<Reference>& references, size_t which,
+                                 const std::string& material, const StyleChoice& choice);
 
-// Whitespace around lines is free, and emphasis where the style has italics: asterisks, underscores,
-// or none unless the prompt asked for it. Every other character counts.
+// Whitespace around lines is free, and emphasis where the style has italics: asterisks,
+// underscores, or none unless the prompt asked for it. Every other character counts.
 Verdict check_citation(const CitationTruth& truth, std::string_view answer);
 
 }  // namespace ac::tasks

@@ -11,8 +11,7 @@ constexpr std::array<std::string_view, kFields> kFieldNames = {"biology", "chemi
 
 uint64_t mixed(uint64_t seed, uint64_t salt, Field field, Split split) {
   uint64_t state = seed;
-  for (const uint64_t part :
-       {salt, static_cast<uint64_t>(field), static_cast<uint64_t>(split)}) {
+  for (const uint64_t part : {salt, static_cast<uint64_t>(field), static_cast<uint64_t>(split)}) {
     state = Rng(state ^ (part + 1) * 0xd1342543de82ef95u).next();
   }
   return state;

@@ -45,8 +45,8 @@ Story draw_story(Draw& draw, const ChainPlan& plan, HypothesisSkill skill) {
     if (i < first_open) sign = plan.first_sign;
     truth.directions.push_back(truth.directions.back() * sign);
     if (i < first_open) continue;
-    story.relations.push_back({plan.chain[i], plan.chain[i + 1], sign,
-                               static_cast<int>(i) == truth.untested});
+    story.relations.push_back(
+        {plan.chain[i], plan.chain[i + 1], sign, static_cast<int>(i) == truth.untested});
   }
   // Side branches end at once; what flows into the chain from outside does not matter here.
   size_t at = 0;
@@ -66,7 +66,8 @@ Story draw_story(Draw& draw, const ChainPlan& plan, HypothesisSkill skill) {
       ++at;
     }
     for (const std::string* end : {&relation.from, &relation.to}) {
-      const bool on_chain = std::find(plan.chain.begin(), plan.chain.end(), *end) != plan.chain.end();
+      const bool on_chain =
+          std::find(plan.chain.begin(), plan.chain.end(), *end) != plan.chain.end();
       if (!on_chain) truth.others.push_back(*end);
     }
     // A second untested relation off the chain is for the hard end.
@@ -153,7 +154,8 @@ std::string hypothesis_answer(const HypothesisTruth& truth) {
     if (i > 0) text += ", so ";
     text += truth.chain[i] + " " + std::string(moved(truth.directions[i]));
   }
-  text += ".\nPrediction: " + truth.chain.back() + " " + std::string(moved(truth.directions.back()));
+  text +=
+      ".\nPrediction: " + truth.chain.back() + " " + std::string(moved(truth.directions.back()));
   text += ".\nUntested link: " + from + " to " + to;
   return text + ".\nExperiment: vary " + from + " and measure " + to + ".";
 }

@@ -21,12 +21,13 @@ enum class HypothesisSkill {
 
 struct HypothesisTruth {
   HypothesisSkill skill = HypothesisSkill::kPredict;
-  std::vector<std::string> chain;     // from what is changed to what is asked about
-  std::vector<int> directions;        // kRises or kFalls, one for each of the chain
-  int untested = 0;                   // the link from chain[untested] to the next
-  std::vector<std::string> others;    // quantities of relations off the chain
+  std::vector<std::string> chain;   // from what is changed to what is asked about
+  std::vector<int> directions;      // kRises or kFalls, one for each of the chain
+  int untested = 0;                 // the link from chain[untested] to the next
+  std::vector<std::string> others;  // quantities of relations off the chain
   int link_sign() const {
-    return directions[static_cast<size_t>(untested)] * directions[static_cast<size_t>(untested) + 1];
+    return directions[static_cast<size_t>(untested)] *
+           directions[static_cast<size_t>(untested) + 1];
   }
 };
 
@@ -35,8 +36,8 @@ Made<HypothesisTruth> make_hypothesis(Draw& draw);
 // The makers that workflows use.
 struct ChainPlan {
   std::vector<std::string> chain;
-  int start = kRises;      // what happens to chain[0]
-  int first_sign = 0;      // kFromReview: of the first link; 0: drawn
+  int start = kRises;  // what happens to chain[0]
+  int first_sign = 0;  // kFromReview: of the first link; 0: drawn
   double level = 0.5;
   std::vector<std::string> spare;  // quantities for distractors
 };

@@ -13,12 +13,11 @@ struct Clause {
   std::vector<Mention> directions;
 };
 
-// The direction word that belongs to names[i]: the first one between it and the next name, or (as in
-// "higher A, lower B") the last one between it and the name before. 2 when there is none.
+// The direction word that belongs to names[i]: the first one between it and the next name, or (as
+// in "higher A, lower B") the last one between it and the name before. 2 when there is none.
 constexpr int kUnsaid = 2;
 int direction_after(const Clause& clause, size_t i) {
-  const size_t limit =
-      i + 1 < clause.names.size() ? clause.names[i + 1].begin : clause.text.size();
+  const size_t limit = i + 1 < clause.names.size() ? clause.names[i + 1].begin : clause.text.size();
   for (const Mention& direction : clause.directions) {
     if (direction.begin >= clause.names[i].end && direction.end <= limit) return direction.id;
   }
@@ -94,11 +93,11 @@ Verdict check_design(const HypothesisTruth& truth, const Clause& clause) {
     const auto keyword = std::find_if(said.begin(), said.end(),
                                       [&](const Mention& each) { return each.id == role; });
     if (keyword == said.end()) {
-      return failed(role == 0 ? "the experiment varies nothing" : "the experiment measures nothing");
+      return failed(role == 0 ? "the experiment varies nothing"
+                              : "the experiment measures nothing");
     }
-    const auto name =
-        std::find_if(clause.names.begin(), clause.names.end(),
-                     [&](const Mention& each) { return each.begin >= keyword->end; });
+    const auto name = std::find_if(clause.names.begin(), clause.names.end(),
+                                   [&](const Mention& each) { return each.begin >= keyword->end; });
     if (name == clause.names.end() || name->id != truth.untested + role) {
       return failed("the experiment should " + std::string(role == 0 ? "vary '" : "measure '") +
                     truth.chain[static_cast<size_t>(truth.untested + role)] + "'");
@@ -134,14 +133,7 @@ std::vector<Clause> read(const HypothesisTruth& truth, std::string_view text) {
   std::vector<Clause> result;
   for (const std::string_view part : clauses(text)) {
     Clause clause{part, find_mentions(part, names), {}};
-    // Direction words inside a name are no statement.
-    for (const Mention& direction : find_directions(part)) {
-      const bool inside =
-          std::any_of(clause.names.begin(), clause.names.end(), [&](const Mention& name) {
-            return direction.begin < name.end && name.begin < direction.end;
-          });
-      if (!inside) clause.directions.push_back(direction);
-    }
+    clause.directions = find_directions(part, clause.names);
     result.push_back(std::move(clause));
   }
   return result;
@@ -164,10 +156,10 @@ Verdict check_hypothesis(const HypothesisTruth& truth, std::string_view answer) 
       return failed("a number that nobody gave");
     }
     Verdict verdict = passed();
-    if (has_any(clause.text, "experiment.measure")) {
+    if (has_any(clause.text, "experiment.measure", clause.names)) {
       verdict = check_design(truth, clause);
       ++n_designs;
-    } else if (has_any(clause.text, "untested.word")) {
+    } else if (has_any(clause.text, "untested.word", clause.names)) {
       verdict = check_link(truth, clause);
       ++n_links;
     } else if (truth.skill == HypothesisSkill::kExperiment) {

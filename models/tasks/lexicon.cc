@@ -58,8 +58,8 @@ Status check_section(std::string_view key, const Lexicon::Section& section) {
   const auto n_split = std::count_if(section.by_split.begin(), section.by_split.end(), has_entries);
   const bool complete = section.all.empty() ? n_split == kSplits : n_split == 0;
   if (!complete) {
-    return fail(ErrorCode::kCorruptFile, "key '{}' needs entries for all, or for each of the splits",
-                key);
+    return fail(ErrorCode::kCorruptFile,
+                "key '{}' needs entries for all, or for each of the splits", key);
   }
   std::vector<std::string> every = section.all;
   for (const auto& list : section.by_split) every.insert(every.end(), list.begin(), list.end());

@@ -32,8 +32,8 @@ class Lexicon {
     std::array<std::vector<std::string>, kSplits> by_split;
   };
 
-  // Errors: kCorruptFile with file and line, for entries outside a section, unknown splits, empty or
-  // repeated sections, an entry given twice in its key, and keys that lack one of the splits.
+  // Errors: kCorruptFile with file and line, for entries outside a section, unknown splits, empty
+  // or repeated sections, an entry given twice in its key, and keys that lack one of the splits.
   static Result<Lexicon> parse(std::span<const File> files);
 
   // REQUIRES: the key is in the data.

@@ -26,7 +26,7 @@ struct Made {
   std::string prompt;
   std::string answer;  // the canonical one
   Difficulty difficulty;
-  Truth truth;         // what the checker compares with
+  Truth truth;  // what the checker compares with
 };
 
 }  // namespace ac::tasks

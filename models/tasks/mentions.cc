@@ -1,6 +1,7 @@
 #include "models/tasks/mentions.h"
 
 #include <algorithm>
+#include <map>
 
 #include "models/tasks/lexicon.h"
 #include "models/tasks/text.h"
@@ -24,18 +25,32 @@ bool same_letters(std::string_view text, size_t at, std::string_view pattern) {
   return true;
 }
 
-const std::vector<Pattern>& direction_patterns() {
-  static const std::vector<Pattern> patterns = [] {
-    std::vector<Pattern> all;
-    const auto add = [&](std::string_view key, int id) {
-      for (const std::string& word : lexicon().list(key, Split::kTrain)) all.push_back({word, id});
+using WordLists = std::map<std::string, std::vector<Pattern>, std::less<>>;
+
+// The lists for all splits as patterns, and all directions as one.
+const WordLists& word_lists() {
+  static const WordLists lists = [] {
+    WordLists made;
+    const auto add = [&](std::string_view to, std::string_view from, int id) {
+      for (const std::string& word : lexicon().list(from, Split::kTrain)) {
+        made[std::string(to)].push_back({word, id});
+      }
     };
-    add("direction.rise", kRises);
-    add("direction.fall", kFalls);
-    add("direction.none", kNoChange);
-    return all;
+    add("direction", "direction.rise", kRises);
+    add("direction", "direction.fall", kFalls);
+    add("direction", "direction.none", kNoChange);
+    for (const auto& [key, section] : lexicon().sections()) {
+      if (!section.all.empty()) add(key, key, 0);
+    }
+    return made;
   }();
-  return patterns;
+  return lists;
+}
+
+bool overlaps(const Mention& mention, std::span<const Mention> others) {
+  return std::any_of(others.begin(), others.end(), [&](const Mention& other) {
+    return mention.begin < other.end && other.begin < mention.end;
+  });
 }
 
 bool is_negated(std::string_view text, size_t at) {
@@ -68,6 +83,11 @@ std::vector<Mention> find_mentions(std::string_view text, std::span<const Patter
   std::vector<Mention> found;
   size_t at = 0;
   while (at < text.size()) {
+    // Inside a word nothing begins.
+    if (at > 0 && is_word(text[at]) && is_word(text[at - 1])) {
+      ++at;
+      continue;
+    }
     const Pattern* best = nullptr;
     for (const Pattern& pattern : patterns) {
       if (pattern.text.empty() || !same_letters(text, at, pattern.text)) continue;
@@ -84,20 +104,21 @@ std::vector<Mention> find_mentions(std::string_view text, std::span<const Patter
   return found;
 }
 
-std::vector<Mention> find_directions(std::string_view text) {
-  std::vector<Mention> found = find_mentions(text, direction_patterns());
+std::vector<Mention> find_directions(std::string_view text, std::span<const Mention> names) {
+  std::vector<Mention> found = find_mentions(text, word_lists().find("direction")->second);
+  std::erase_if(found, [&](const Mention& mention) { return overlaps(mention, names); });
   for (Mention& mention : found) {
     if (mention.id != kNoChange && is_negated(text, mention.begin)) mention.id = kNoChange;
   }
   return found;
 }
 
-bool has_any(std::string_view text, std::string_view word_list) {
-  std::vector<Pattern> patterns;
-  for (const std::string& word : lexicon().list(word_list, Split::kTrain)) {
-    patterns.push_back({word, 0});
-  }
-  return !find_mentions(text, patterns).empty();
+bool has_any(std::string_view text, std::string_view word_list, std::span<const Mention> names) {
+  const auto list = word_lists().find(word_list);
+  AC_CHECK(list != word_lists().end());
+  const std::vector<Mention> found = find_mentions(text, list->second);
+  return std::any_of(found.begin(), found.end(),
+                     [&](const Mention& mention) { return !overlaps(mention, names); });
 }
 
 std::vector<Number> find_numbers(std::string_view text, std::span<const Mention> mentions) {

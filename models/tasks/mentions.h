@@ -23,8 +23,10 @@ std::vector<Mention> find_mentions(std::string_view text, std::span<const Patter
 // Which way something goes, in the words of the data (direction.*).
 enum Direction : int { kFalls = -1, kNoChange = 0, kRises = 1 };
 // "rises", "no effect", "not increase" (which is kNoChange).
-std::vector<Mention> find_directions(std::string_view text);
-bool has_any(std::string_view text, std::string_view word_list);  // a list of the data
+// Not inside `names`, which may hold such words ("lower lake", "well bottom").
+std::vector<Mention> find_directions(std::string_view text, std::span<const Mention> names);
+// Whether a word of the data's list (one for all splits) stands outside `names`.
+bool has_any(std::string_view text, std::string_view word_list, std::span<const Mention> names);
 
 struct Number {
   size_t begin = 0;

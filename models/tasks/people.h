@@ -32,7 +32,7 @@ Person draw_organisation(Draw& draw);
 
 // "Jean-Pierre M." with separators as the style has them: "J.-P. M.", or "JPM" without dots.
 struct InitialsStyle {
-  bool dots = true;   // "J.-P. M." against "JPM"
+  bool dots = true;  // "J.-P. M." against "JPM"
   int max = 99;
 };
 std::string initials(std::string_view given, const InitialsStyle& style);

@@ -25,15 +25,15 @@ std::string protected_codes(std::string_view quantity) {
 
 std::string draw_title(Draw& draw) {
   const std::vector<std::string> quantities = draw.quantities(2);
-  const std::string lead = fill(draw.word("title.pattern"),
-                                {{"a", protected_codes(quantities[0])},
-                                 {"b", protected_codes(quantities[1])},
-                                 {"setting", draw.word("title.setting")},
-                                 {"method", draw.word("title.method")},
-                                 {"adjective", draw.word("title.adjective")},
-                                 {"term", draw.term()},
-                                 {"country", "{" + draw.word("place.country") + "}"},
-                                 {"acronym", "{" + draw.word("acronym") + "}"}});
+  const std::string lead =
+      fill(draw.word("title.pattern"), {{"a", protected_codes(quantities[0])},
+                                        {"b", protected_codes(quantities[1])},
+                                        {"setting", draw.word("title.setting")},
+                                        {"method", draw.word("title.method")},
+                                        {"adjective", draw.word("title.adjective")},
+                                        {"term", draw.term()},
+                                        {"country", "{" + draw.word("place.country") + "}"},
+                                        {"acronym", "{" + draw.word("acronym") + "}"}});
   return with_articles(lead);
 }
 
@@ -130,16 +130,16 @@ Reference draw_reference(Draw& draw, const ReferenceOptions& options) {
                        .initials = draw.chance(0.15)};
   size_t n_authors = is_thesis ? 1 : draw_n_authors(draw, options);
   if (options.short_record) n_authors = std::min<size_t>(n_authors, 3);
-  const bool may_be_organisation = reference.type == ReferenceType::kArticle ||
-                                   reference.type == ReferenceType::kBook;
+  const bool may_be_organisation =
+      reference.type == ReferenceType::kArticle || reference.type == ReferenceType::kBook;
   if (may_be_organisation && n_authors == 1 && draw.chance(0.02 + 0.2 * level)) {
     reference.authors = {draw_organisation(draw)};
   } else {
     reference.authors = draw_people(draw, n_authors, people);
   }
   if (!draw.chance(0.1 * level)) reference.year = draw.range(1961, 2025);
-  reference.title = reference.type == ReferenceType::kBook ? draw_book_title(draw)
-                                                           : draw_title(draw);
+  reference.title =
+      reference.type == ReferenceType::kBook ? draw_book_title(draw) : draw_title(draw);
   const bool has_doi = !options.short_record && draw.chance(0.65);
   switch (reference.type) {
     case ReferenceType::kArticle:

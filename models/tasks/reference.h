@@ -35,7 +35,7 @@ struct Reference {
 
 struct ReferenceOptions {
   std::optional<ReferenceType> type;
-  double level = 0.5;    // of difficulty, in [0, 1]
+  double level = 0.5;  // of difficulty, in [0, 1]
   int max_authors = 25;
   bool short_record = false;  // few authors, no DOI: what several of fit into one prompt
 };

@@ -39,7 +39,7 @@ std::string bibtex_names(const std::vector<Person>& people, bool invert) {
     } else {
       // Only "Last, Jr., First" carries a suffix in BibTeX.
       names.push_back(invert || !person.suffix.empty() ? inverted(person, false)
-                                                             : natural_name(person));
+                                                       : natural_name(person));
     }
   }
   return join(names, " and ");
@@ -70,7 +70,8 @@ void add(std::vector<Entry>& entries, std::string_view key, std::string value) {
   if (!value.empty()) entries.push_back({std::string(key), std::move(value)});
 }
 
-std::string bibtex(Draw& draw, const Reference& reference, TitleCase title_case, int n_distractors) {
+std::string bibtex(Draw& draw, const Reference& reference, TitleCase title_case,
+                   int n_distractors) {
   constexpr std::array<std::string_view, kReferenceTypes> kEntryTypes = {
       "article", "book", "incollection", "inproceedings", "misc", "phdthesis"};
   std::string_view type = kEntryTypes[static_cast<size_t>(reference.type)];
@@ -133,7 +134,7 @@ std::string bibtex(Draw& draw, const Reference& reference, TitleCase title_case,
 }
 
 std::string ris(Draw& draw, const Reference& reference, TitleCase title_case, int n_distractors) {
-  constexpr std::array<std::string_view, kReferenceTypes> kEntryTypes = {"JOUR",  "BOOK", "CHAP",
+  constexpr std::array<std::string_view, kReferenceTypes> kEntryTypes = {"JOUR",   "BOOK", "CHAP",
                                                                          "CPAPER", "UNPB", "THES"};
   std::vector<Entry> entries;
   add(entries, "TI", unbraced(cased(reference.title, title_case)));
@@ -168,13 +169,13 @@ std::string ris(Draw& draw, const Reference& reference, TitleCase title_case, in
   }
   if (reference.type != ReferenceType::kPreprint) add(entries, "PB", reference.publisher);
   add(entries, "CY", reference.place);
-  add(entries, "DO", (draw.chance(0.3) && !reference.doi.empty() ? "https://doi.org/" : "") +
-                         reference.doi);
+  add(entries, "DO",
+      (draw.chance(0.3) && !reference.doi.empty() ? "https://doi.org/" : "") + reference.doi);
   for (int i = 0; i < n_distractors; ++i) {
     const std::vector<std::string_view> parts = split(draw.word("distractor.ris"), '|');
     add(entries, parts[0],
-        fill(parts[1], {{"n", std::to_string(draw.range(1000, 9999))},
-                        {"topic", draw.word("topic.book")}}));
+        fill(parts[1],
+             {{"n", std::to_string(draw.range(1000, 9999))}, {"topic", draw.word("topic.book")}}));
   }
   if (draw.chance(0.4)) draw.shuffle(entries);
   std::vector<Entry> people;
@@ -208,7 +209,8 @@ std::vector<std::string> place_parts(Draw& draw, const Reference& reference, Tit
   switch (reference.type) {
     case ReferenceType::kArticle:
       add_part(reference.container);
-      if (!reference.container_short.empty()) parts.back() += " (" + reference.container_short + ")";
+      if (!reference.container_short.empty())
+        parts.back() += " (" + reference.container_short + ")";
       if (long_words) {
         add_part("Volume " + reference.volume);
         if (!reference.issue.empty()) add_part("Issue " + reference.issue);
@@ -278,8 +280,8 @@ std::string page_head(Draw& draw, const Reference& reference, TitleCase title_ca
   text += join(rest, draw.chance(0.5) ? ", " : " | ");
   if (!reference.doi.empty()) text += "\n" + printed_doi(draw, reference.doi);
   for (int i = 0; i < n_distractors; ++i) {
-    const std::string junk = fill(draw.word("distractor.page"),
-                                  {{"n", std::to_string(draw.range(10, 999))}});
+    const std::string junk =
+        fill(draw.word("distractor.page"), {{"n", std::to_string(draw.range(10, 999))}});
     if (text.find(junk) == std::string::npos) text += "\n" + junk;
   }
   return text;
@@ -327,8 +329,8 @@ std::string labelled(Draw& draw, const Reference& reference, TitleCase title_cas
     add(entries, parts[0], fill(parts[1], {{"n", std::to_string(draw.range(10, 999))}}));
   }
   if (draw.chance(0.5)) draw.shuffle(entries);
-  const bool one_line = draw.chance(0.35) && reference.authors.size() == 1 &&
-                        reference.editors.size() <= 1;
+  const bool one_line =
+      draw.chance(0.35) && reference.authors.size() == 1 && reference.editors.size() <= 1;
   std::string text;
   for (const Entry& entry : entries) {
     if (!text.empty()) text += one_line ? "; " : "\n";

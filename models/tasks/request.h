@@ -1,4 +1,5 @@
-// A request as a person types it: a phrasing of the data, its slots, chatter around it, now and then a slip.
+// A request as a person types it: a phrasing of the data, its slots, chatter around it, now and
+// then a slip.
 #pragma once
 
 #include <string>

@@ -15,8 +15,8 @@ constexpr std::array<int, 3> kDirections = {kRises, kFalls, kNoChange};
 
 std::string plain_names(const Study& study) { return join(study.authors, Joins{}); }
 
-// What the abstract says about cause and outcome. The hard end turns the sentence round: "lower A came
-// with higher B".
+// What the abstract says about cause and outcome. The hard end turns the sentence round: "lower A
+// came with higher B".
 std::string finding(Draw& draw, const std::string& cause, const std::string& outcome, int direction,
                     double level) {
   std::string_view key = direction == kRises   ? "finding.up"
@@ -37,10 +37,9 @@ Abstract write_abstract(Draw& draw, const ReviewTruth& truth, const Study& study
                         const std::vector<std::string>& side_outcomes, int most_distractors) {
   Abstract abstract;
   std::vector<std::string> sentences;
-  sentences.push_back(capitalised(with_articles(fill(draw.word("abstract.sample"),
-                                                     {{"n", std::to_string(study.n)},
-                                                      {"subjects", study.subjects},
-                                                      {"method", study.method}}))));
+  sentences.push_back(capitalised(with_articles(fill(
+      draw.word("abstract.sample"),
+      {{"n", std::to_string(study.n)}, {"subjects", study.subjects}, {"method", study.method}}))));
   sentences.push_back(finding(draw, truth.cause, truth.outcome, study.direction, level));
   const int n_wanted = draw.range(0, most_distractors);
   std::vector<std::string> distractors;
@@ -60,8 +59,8 @@ Abstract write_abstract(Draw& draw, const ReviewTruth& truth, const Study& study
     sentences.insert(sentences.begin() + static_cast<long>(at), std::move(distractor));
   }
   if (draw.chance(0.3)) sentences.push_back(draw.word("abstract.limitation"));
-  abstract.text = plain_names(study) + " (" + std::to_string(study.year) + "). " +
-                  join(sentences, " ");
+  abstract.text =
+      plain_names(study) + " (" + std::to_string(study.year) + "). " + join(sentences, " ");
   return abstract;
 }
 
@@ -100,9 +99,10 @@ Overall overall(const std::vector<Study>& studies) {
   Overall best;
   int n_best = 0;
   for (const int direction : kDirections) {
-    const auto count = static_cast<int>(
-        std::count_if(studies.begin(), studies.end(),
-                      [&](const Study& study) { return study.direction == direction; }));
+    const auto count =
+        static_cast<int>(std::count_if(studies.begin(), studies.end(), [&](const Study& study) {
+          return study.direction == direction;
+        }));
     if (count > best.count) {
       best = {direction, count, false};
       n_best = 1;
@@ -203,21 +203,22 @@ Made<ReviewTruth> make_extraction(Draw& draw, const ReviewTruth& truth, size_t w
   made.answer = review_answer(made.truth);
   const Abstract abstract = write_abstract(draw, truth, truth.studies[which], level, side_outcomes,
                                            1 + static_cast<int>(3 * level));
-  made.prompt = request(draw, "review.extract",
-                        {{"cause", truth.cause}, {"outcome", truth.outcome},
-                         {"material", abstract.text}});
+  made.prompt =
+      request(draw, "review.extract",
+              {{"cause", truth.cause}, {"outcome", truth.outcome}, {"material", abstract.text}});
   made.difficulty = rate(made.truth, level, abstract.n_distractors);
   return made;
 }
 
-Made<ReviewTruth> make_synthesis(Draw& draw, const ReviewTruth& truth, const std::string& material) {
+Made<ReviewTruth> make_synthesis(Draw& draw, const ReviewTruth& truth,
+                                 const std::string& material) {
   Made<ReviewTruth> made;
   made.truth = truth;
   made.truth.skill = ReviewSkill::kSynthesise;
   made.answer = review_answer(made.truth);
-  made.prompt = request(draw, "review.synthesise",
-                        {{"cause", truth.cause}, {"outcome", truth.outcome},
-                         {"material", material}});
+  made.prompt =
+      request(draw, "review.synthesise",
+              {{"cause", truth.cause}, {"outcome", truth.outcome}, {"material", material}});
   made.difficulty = rate(made.truth, 0, 0);
   return made;
 }
@@ -248,15 +249,16 @@ Made<ReviewTruth> make_full_review(Draw& draw, const ReviewTruth& truth, double 
   const bool counted = draw.chance(0.3);
   const std::string_view gap = draw.chance(0.5) ? "\n\n" : "\n";
   for (size_t i = 0; i < n; ++i) {
-    const Abstract abstract = write_abstract(draw, truth, truth.studies[i], level, side_outcomes, most);
+    const Abstract abstract =
+        write_abstract(draw, truth, truth.studies[i], level, side_outcomes, most);
     n_distractors += abstract.n_distractors;
     if (i > 0) material += gap;
     if (counted) material += std::to_string(i + 1) + ". ";
     material += abstract.text;
   }
-  made.prompt = request(draw, "review.full",
-                        {{"cause", truth.cause}, {"outcome", truth.outcome},
-                         {"material", material}});
+  made.prompt =
+      request(draw, "review.full",
+              {{"cause", truth.cause}, {"outcome", truth.outcome}, {"material", material}});
   made.difficulty = rate(made.truth, level, n_distractors);
   return made;
 }

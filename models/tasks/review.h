@@ -15,10 +15,10 @@ namespace ac::tasks {
 struct Study {
   std::vector<std::string> authors;  // family names
   int year = 0;
-  int n = 0;                // sample size
-  std::string subjects;     // "seedlings"
-  std::string method;       // "field trial"
-  int direction = kRises;   // of the effect in question, or kNoChange
+  int n = 0;               // sample size
+  std::string subjects;    // "seedlings"
+  std::string method;      // "field trial"
+  int direction = kRises;  // of the effect in question, or kNoChange
 };
 
 enum class ReviewSkill {

@@ -20,7 +20,8 @@ std::vector<std::string> forms(const Study& study) {
   std::vector<std::string> result;
   for (const std::string& name : names) {
     for (const char* pattern : {" (", ", ", " "}) {
-      result.push_back(name + pattern + year + (std::string_view(pattern).ends_with("(") ? ")" : ""));
+      result.push_back(name + pattern + year +
+                       (std::string_view(pattern).ends_with("(") ? ")" : ""));
     }
   }
   return result;
@@ -31,6 +32,7 @@ struct Clause {
   std::vector<Mention> studies;
   std::vector<Mention> directions;
   std::vector<Number> numbers;
+  std::vector<Mention> names;  // studies, cause, outcome: words in them say nothing else
 };
 
 class Reader {
@@ -53,16 +55,17 @@ class Reader {
       const Clause clause = clause_of(part);
       // Names that are no correct citation: an author dropped, a wrong year.
       for (const Mention& family : find_mentions(part, families_)) {
-        const bool inside = std::any_of(
-            clause.studies.begin(), clause.studies.end(), [&](const Mention& study) {
+        const bool inside =
+            std::any_of(clause.studies.begin(), clause.studies.end(), [&](const Mention& study) {
               return family.begin >= study.begin && family.end <= study.end;
             });
         if (!inside) return failed("not a correct citation in '" + std::string(part) + "'");
       }
       Verdict verdict = passed();
-      if (has_any(part, "review.overall_word")) {
+      if (has_any(part, "review.overall_word", clause.names)) {
         verdict = read_overall(clause);
-      } else if (has_any(part, "review.conflict_word") || has_any(part, "review.agree_word")) {
+      } else if (has_any(part, "review.conflict_word", clause.names) ||
+                 has_any(part, "review.agree_word", clause.names)) {
         verdict = read_agreement(clause);
       } else if (clause.studies.size() == 1 && !clause.numbers.empty()) {
         verdict = read_study(clause);
@@ -76,16 +79,11 @@ class Reader {
 
  private:
   Clause clause_of(std::string_view part) const {
-    Clause clause{part, find_mentions(part, studies_), {}, {}};
-    std::vector<Mention> named = find_mentions(part, names_);
-    for (const Mention& direction : find_directions(part)) {
-      const bool inside = std::any_of(named.begin(), named.end(), [&](const Mention& name) {
-        return direction.begin < name.end && name.begin < direction.end;
-      });
-      if (!inside) clause.directions.push_back(direction);
-    }
-    named.insert(named.end(), clause.studies.begin(), clause.studies.end());
-    clause.numbers = find_numbers(part, named);
+    Clause clause{part, find_mentions(part, studies_), {}, {}, {}};
+    clause.names = find_mentions(part, names_);
+    clause.names.insert(clause.names.end(), clause.studies.begin(), clause.studies.end());
+    clause.directions = find_directions(part, clause.names);
+    clause.numbers = find_numbers(part, clause.names);
     return clause;
   }
 
@@ -116,12 +114,12 @@ class Reader {
     }
     if (clause.studies.empty()) {
       // "Decrease: none"; no claim that all studies went one way may hide here.
-      const bool says_none = has_any(clause.text, "review.none_word");
+      const bool says_none = has_any(clause.text, "review.none_word", clause.names);
       if (clause.directions.empty() || !says_none) return passed();
       const int direction = clause.directions[0].id;
-      const bool really = std::none_of(
-          truth_.studies.begin(), truth_.studies.end(),
-          [&](const Study& study) { return study.direction == direction; });
+      const bool really =
+          std::none_of(truth_.studies.begin(), truth_.studies.end(),
+                       [&](const Study& study) { return study.direction == direction; });
       return really ? passed()
                     : failed("some studies found " + std::string(direction_name(direction)));
     }
@@ -151,8 +149,8 @@ class Reader {
     const Overall truth = overall(truth_.studies);
     has_overall_ = true;
     if (truth.count == 0) {
-      const bool right = has_any(clause.text, "review.mixed_word") && clause.numbers.empty() &&
-                         clause.directions.empty();
+      const bool right = has_any(clause.text, "review.mixed_word", clause.names) &&
+                         clause.numbers.empty() && clause.directions.empty();
       return right ? read_agreement(clause, false) : failed("no direction has a majority");
     }
     const std::string expected = std::string(direction_name(truth.direction)) + " (" +
@@ -162,14 +160,14 @@ class Reader {
         clause.numbers.size() == 2 &&
         same_number(clause.numbers[0].text, std::to_string(truth.count)) &&
         same_number(clause.numbers[1].text, std::to_string(truth_.studies.size()));
-    const bool direction_right = !clause.directions.empty() &&
-                                 std::all_of(clause.directions.begin(), clause.directions.end(),
-                                             [&](const Mention& direction) {
-                                               return direction.id == truth.direction;
-                                             });
-    const bool mostly_right = !truth.agree || !has_any(clause.text, "review.mostly_word");
+    const bool direction_right =
+        !clause.directions.empty() &&
+        std::all_of(clause.directions.begin(), clause.directions.end(),
+                    [&](const Mention& direction) { return direction.id == truth.direction; });
+    const bool mostly_right =
+        !truth.agree || !has_any(clause.text, "review.mostly_word", clause.names);
     if (!counts_right || !direction_right || !mostly_right ||
-        has_any(clause.text, "review.mixed_word")) {
+        has_any(clause.text, "review.mixed_word", clause.names)) {
       return failed("overall: expected " + expected);
     }
     return read_agreement(clause, false);
@@ -177,8 +175,8 @@ class Reader {
 
   // "the studies conflict"
   Verdict read_agreement(const Clause& clause, bool required = true) {
-    const bool conflict = has_any(clause.text, "review.conflict_word");
-    const bool agree = has_any(clause.text, "review.agree_word");
+    const bool conflict = has_any(clause.text, "review.conflict_word", clause.names);
+    const bool agree = has_any(clause.text, "review.agree_word", clause.names);
     if (!conflict && !agree) {
       return required ? failed("agree or conflict?") : passed();
     }

@@ -1,5 +1,5 @@
-// The five citation styles, one a file: style_apa.cc, style_mla.cc, ... Each file states the rules it
-// follows. Emphasis is written in Markdown: *italics*.
+// The five citation styles, one a file: style_apa.cc, style_mla.cc, ... Each file states the rules
+// it follows. Emphasis is written in Markdown: *italics*.
 //
 // What all share here: a particle belongs to the family name, as its bearer's publications print it
 // ("van der Berg, J."); what the source gives as initials stays initials; DOIs as the style prints

@@ -1,13 +1,17 @@
 // APA, Publication Manual, 7th edition (2020), chapters 8 to 10.
 //
-//  * Authors: family name, initials with spaces, hyphens kept (J.-P.); a comma before the ampersand,
+//  * Authors: family name, initials with spaces, hyphens kept (J.-P.); a comma before the
+//  ampersand,
 //    also between two; up to 20 all named, from 21 the first 19, three spaced dots, the last (9.8).
 //    Suffixes after the initials: "King, M. L., Jr." Organisations in full.
-//  * Date in parentheses, (n.d.) where there is none (9.17). Titles in sentence case, capital after a
+//  * Date in parentheses, (n.d.) where there is none (9.17). Titles in sentence case, capital after
+//  a
 //    colon (6.17); works that stand alone in italics.
-//  * Journal and volume in italics, issue in parentheses without a space, whole page numbers with an
+//  * Journal and volume in italics, issue in parentheses without a space, whole page numbers with
+//  an
 //    en dash, DOI as a link without a period (9.34 to 9.36, 10.1).
-//  * Book: (2nd ed.), publisher without its place (9.29). Chapter: In E. E. Editor & F. Editor (Eds.),
+//  * Book: (2nd ed.), publisher without its place (9.29). Chapter: In E. E. Editor & F. Editor
+//  (Eds.),
 //    *Book* (pp. 1–20). Publisher. Proceedings as a chapter without editors (10.5).
 //  * Thesis: [Doctoral dissertation, University]. Preprint: server as the source (10.8).
 //  * In text: (A & B, 2020, p. 4); three and more: (A et al., 2020) (8.17).
@@ -60,9 +64,8 @@ std::string format_apa(const Reference& reference) {
       break;
     }
     case ReferenceType::kBook:
-      text += reference.edition > 1
-                  ? italics(title) + " (" + ordinal(reference.edition) + " ed.)."
-                  : with_period(italics(title));
+      text += reference.edition > 1 ? italics(title) + " (" + ordinal(reference.edition) + " ed.)."
+                                    : with_period(italics(title));
       text += " " + with_period(reference.publisher);
       break;
     case ReferenceType::kChapter:

@@ -1,10 +1,12 @@
 // The Chicago Manual of Style, 17th edition (2017), author-date system, chapter 15.
 //
-//  * Authors: first one family name first, others as they are spoken, "and" before the last; up to ten
+//  * Authors: first one family name first, others as they are spoken, "and" before the last; up to
+//  ten
 //    all named, from eleven the first seven, et al. (15.9). Year after the names, n.d. without one.
 //  * Titles as headlines; whole works in italics, parts in quotation marks, period inside them.
 //  * Journal: *Journal* 12 (3): 321–28. Page ranges shortened by 9.61. DOI as a link with a period.
-//  * Book: 2nd ed. Place: Publisher. Chapter: In *Book*, edited by A B and C D, 12–34. Place: Publisher.
+//  * Book: 2nd ed. Place: Publisher. Chapter: In *Book*, edited by A B and C D, 12–34. Place:
+//  Publisher.
 //  * Thesis: “Title.” PhD diss., University. Preprint: “Title.” Preprint, server.
 //  * In text: (Okafor 2020, 45); two and three named, from four the first, et al. (15.29).
 #include "models/tasks/style.h"
@@ -67,7 +69,8 @@ std::string format_chicago(const Reference& reference) {
       text += quoted_with(title, '.') + " Preprint, " + with_period(reference.container);
       break;
     case ReferenceType::kThesis:
-      text += quoted_with(title, '.') + (reference.doctoral ? " PhD diss., " : " Master’s thesis, ") +
+      text += quoted_with(title, '.') +
+              (reference.doctoral ? " PhD diss., " : " Master’s thesis, ") +
               with_period(reference.publisher);
       break;
   }

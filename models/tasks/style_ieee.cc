@@ -1,9 +1,11 @@
 // IEEE Reference Guide (2022).
 //
-//  * Authors: initials first, hyphens kept; up to six all named, from seven the first, et al. Suffix
+//  * Authors: initials first, hyphens kept; up to six all named, from seven the first, et al.
+//  Suffix
 //    without a comma: M. L. King Jr.
 //  * Article titles in sentence case (capital after a colon) in quotation marks, comma inside;
-//    *journal* abbreviated where the source gives the abbreviation, vol., no., pp., year, doi: last.
+//    *journal* abbreviated where the source gives the abbreviation, vol., no., pp., year, doi:
+//    last.
 //  * Books: *Title as a Headline*, 2nd ed. Place: Publisher, year. Chapters: “Title,” in *Book*,
 //    A. Editor and B. Editor, Eds. Place: Publisher, year, pp. Proceedings: "Proceedings of the"
 //    becomes Proc.; in *Proc. ...*, place, year, pp.

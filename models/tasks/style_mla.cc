@@ -1,11 +1,14 @@
 // MLA Handbook, 9th edition (2021), chapters 5 and 6.
 //
 //  * Authors: first one family name first, given names as the source has them; two joined by "and",
-//    from three on the first, et al. (5.6 to 5.8). Suffix after the given name: King, Martin Luther, Jr.
+//    from three on the first, et al. (5.6 to 5.8). Suffix after the given name: King, Martin
+//    Luther, Jr.
 //  * Titles as headlines; whole works in italics, parts in quotation marks, period inside them.
-//  * Containers: *Journal*, vol. 1, no. 2, 2020, pp. 225–50, DOI as a link. A missing date is left out.
+//  * Containers: *Journal*, vol. 1, no. 2, 2020, pp. 225–50, DOI as a link. A missing date is left
+//  out.
 //    Page ranges shortened to two digits above 99 (5.87).
-//  * Book: *Title*. 2nd ed., Publisher, year. University Press becomes UP, other University U (5.64).
+//  * Book: *Title*. 2nd ed., Publisher, year. University Press becomes UP, other University U
+//  (5.64).
 //    Chapter: *Book*, edited by A B and C D, Publisher, year, pp. 1–20. Three editors: A B et al.
 //  * Thesis: *Title*. Year. University, PhD dissertation.
 //  * In text: (Okafor 45), (Okafor and Lind 45), (Okafor et al. 45); no year (6.2 to 6.5).

@@ -1,13 +1,17 @@
 // Vancouver: ICMJE Recommendations' samples and NLM, Citing Medicine, 2nd edition.
 //
-//  * Authors: family name, a space, at most two initials without dots or hyphens; up to six all named,
-//    from seven the first six, et al. Suffix last without a comma: King ML Jr; III is 3rd, II is 2nd.
+//  * Authors: family name, a space, at most two initials without dots or hyphens; up to six all
+//  named,
+//    from seven the first six, et al. Suffix last without a comma: King ML Jr; III is 3rd, II is
+//    2nd.
 //  * Titles in sentence case, no capital after a colon, no italics, no quotation marks.
-//  * Journal abbreviated without dots where the source gives the abbreviation; date;volume(issue):pages
+//  * Journal abbreviated without dots where the source gives the abbreviation;
+//  date;volume(issue):pages
 //    with a hyphen and only the digits that change: 2002;347(4):284-7. Then doi:
 //  * Book: 2nd ed. Place: Publisher; year. Chapter: In: Editor A, Editor B, editors. Book. Place:
 //    Publisher; year. p. 12-34. [place unknown] and [date unknown] where the source has none.
-//  * Thesis: Title [dissertation]. Place: University; year. Preprint: Title. Server [Preprint]. Year.
+//  * Thesis: Title [dissertation]. Place: University; year. Preprint: Title. Server [Preprint].
+//  Year.
 //  * In text: the number in parentheses, (4); a page after it: (4 p45).
 #include "models/tasks/style.h"
 #include "models/tasks/style_parts.h"
@@ -57,9 +61,9 @@ std::string format_vancouver(const Reference& reference) {
   switch (reference.type) {
     case ReferenceType::kArticle:
       text += with_period(title) + " ";
-      text += with_period(reference.container_short.empty()
-                              ? reference.container
-                              : without(reference.container_short, '.'));
+      text +=
+          with_period(reference.container_short.empty() ? reference.container
+                                                        : without(reference.container_short, '.'));
       text += " " + year + ";" + reference.volume;
       if (!reference.issue.empty()) text += "(" + reference.issue + ")";
       if (!pages.empty()) text += ":" + pages;

@@ -41,8 +41,8 @@ void draw_column(Draw& draw, Table& table, size_t column, const Quantity& quanti
   for (auto& row : table.values) {
     int64_t value = 0;
     do {
-      value = quantity.low +
-              static_cast<int64_t>(draw.below(static_cast<size_t>(quantity.high - quantity.low + 1)));
+      value = quantity.low + static_cast<int64_t>(
+                                 draw.below(static_cast<size_t>(quantity.high - quantity.low + 1)));
     } while (!taken.insert(value).second);
     row[column] = value;
   }
@@ -116,14 +116,16 @@ std::string task_words(Draw& draw, const TableTruth& truth) {
   std::vector<std::string> parts;
   switch (truth.layout) {
     case Layout::kSentences:
-      parts.push_back(fill(draw.word("table.layout.sentences"), {{"header", truth.table.row_header}}));
+      parts.push_back(
+          fill(draw.word("table.layout.sentences"), {{"header", truth.table.row_header}}));
       break;
     case Layout::kBullets:
-      parts.push_back(fill(draw.word("table.layout.bullets"), {{"header", truth.table.row_header}}));
+      parts.push_back(
+          fill(draw.word("table.layout.bullets"), {{"header", truth.table.row_header}}));
       break;
     case Layout::kOneSentence:
-      parts.push_back(fill(draw.word("table.layout.one_sentence"),
-                           {{"header", truth.table.row_header}}));
+      parts.push_back(
+          fill(draw.word("table.layout.one_sentence"), {{"header", truth.table.row_header}}));
       break;
     case Layout::kNone:
       parts.push_back(draw.word("table.layout.none"));
@@ -131,7 +133,8 @@ std::string task_words(Draw& draw, const TableTruth& truth) {
   }
   if (truth.layout != Layout::kNone && truth.used.size() < truth.table.columns.size()) {
     std::vector<std::string> variables;
-    for (const size_t column : truth.used) variables.push_back(truth.table.columns[column].variable);
+    for (const size_t column : truth.used)
+      variables.push_back(truth.table.columns[column].variable);
     parts.push_back(fill(draw.word("table.only"), {{"variables", join(variables, Joins{})}}));
   }
   for (const Asked& asked : truth.asked) parts.push_back(asked_words(draw, truth.table, asked));
@@ -151,7 +154,8 @@ Difficulty rate(const TableTruth& truth) {
   }
   int n_arithmetic = 0;
   for (const Asked& asked : truth.asked) {
-    n_arithmetic += asked.operation == Operation::kDifference || asked.operation == Operation::kChange;
+    n_arithmetic +=
+        asked.operation == Operation::kDifference || asked.operation == Operation::kChange;
   }
   const double level =
       0.3 * std::min(1.0, static_cast<double>(truth.table.rows.size() - 2) / 5) +
@@ -195,7 +199,8 @@ Table draw_sibling(Draw& draw, const Table& like, size_t n_rows,
     const Quantity quantity = parse_quantity(line);
     for (size_t column = 0; column < like.columns.size(); ++column) {
       if (like.columns[column].variable != quantity.column.variable) continue;
-      // Values that no row of the other table has either, so that comparisons across have one answer.
+      // Values that no row of the other table has either, so that comparisons across have one
+      // answer.
       const auto is_taken = [&] {
         return std::any_of(table.values.begin(), table.values.end(), [&](const auto& row) {
           return std::any_of(like.values.begin(), like.values.end(),
@@ -220,9 +225,9 @@ Table stacked(const Table& first, const Table& second) {
 std::vector<Asked> draw_asked(Draw& draw, const Table& table, const std::vector<size_t>& columns,
                               size_t n) {
   std::vector<Asked> asked;
-  std::vector<Operation> operations = {Operation::kHighest, Operation::kLowest,
-                                       table.is_series ? Operation::kChange
-                                                       : Operation::kDifference};
+  std::vector<Operation> operations = {
+      Operation::kHighest, Operation::kLowest,
+      table.is_series ? Operation::kChange : Operation::kDifference};
   // Arithmetic is the harder half; it comes as often as the two others together.
   if (draw.chance(0.4)) {
     std::swap(operations[0], operations[2]);
@@ -284,7 +289,7 @@ Made<TableTruth> make_table_task(Draw& draw) {
   }
   truth.used = columns;
   truth.layout = draw_layout(draw, truth.used.size());
-  size_t n_asked = static_cast<size_t>(draw.range(0, static_cast<int>(2.99 * level)));
+  size_t n_asked = static_cast<size_t>(draw.range(0, static_cast<int>(3.6 * level)));
   if (from_notes || draw.chance(0.15)) {
     n_asked = std::max<size_t>(n_asked, 1);
     truth.asked = draw_asked(draw, truth.table, truth.used, n_asked);

@@ -51,8 +51,8 @@ std::string with_unit(int64_t value, const Column& column);  // "5.2 mm", "12%"
 Column difference_column(const Column& column);
 size_t extreme_row(const Table& table, size_t column, Operation operation);
 
-std::string describe(const TableTruth& truth);       // the rows, "" for Layout::kNone
-std::string table_answer(const TableTruth& truth);   // and what was asked
+std::string describe(const TableTruth& truth);      // the rows, "" for Layout::kNone
+std::string table_answer(const TableTruth& truth);  // and what was asked
 
 Made<TableTruth> make_table_task(Draw& draw);
 
@@ -67,7 +67,8 @@ Table draw_table(Draw& draw, const TableShape& shape);
 // Rows of `second` below those of `first`, which has the same columns. REQUIRES: no row twice.
 Table stacked(const Table& first, const Table& second);
 // As `like`, with other rows.
-Table draw_sibling(Draw& draw, const Table& like, size_t n_rows, const std::vector<std::string>& taken);
+Table draw_sibling(Draw& draw, const Table& like, size_t n_rows,
+                   const std::vector<std::string>& taken);
 std::vector<Asked> draw_asked(Draw& draw, const Table& table, const std::vector<size_t>& columns,
                               size_t n);
 Made<TableTruth> make_description(Draw& draw, const TableTruth& truth);

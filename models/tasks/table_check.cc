@@ -15,6 +15,8 @@ struct Clause {
   std::vector<Mention> variables;  // ids: columns
   std::vector<Mention> directions;
   std::vector<Number> numbers;
+  bool says_highest = false;
+  bool says_lowest = false;
 };
 
 // Where a number's row and variable are looked for.
@@ -61,11 +63,10 @@ class Reader {
     for (const std::string_view part : clauses(text)) {
       const Clause clause = clause_of(part);
       if (clause.numbers.empty() && clause.rows.empty()) continue;  // "Here you are:"
-      const bool highest = has_any(part, "compare.highest");
-      const bool lowest = has_any(part, "compare.lowest");
-      Verdict verdict = highest && lowest ? failed("two comparisons in one clause")
-                        : highest         ? read_extreme(clause, Operation::kHighest)
-                        : lowest          ? read_extreme(clause, Operation::kLowest)
+      Verdict verdict = clause.says_highest && clause.says_lowest
+                            ? failed("two comparisons in one clause")
+                        : clause.says_highest        ? read_extreme(clause, Operation::kHighest)
+                        : clause.says_lowest         ? read_extreme(clause, Operation::kLowest)
                         : !clause.directions.empty() ? read_difference(clause)
                                                      : read_values(clause);
       if (!verdict.success) return verdict;
@@ -87,12 +88,9 @@ class Reader {
         clause.variables.push_back(name);
       }
     }
-    for (const Mention& direction : find_directions(part)) {
-      const bool inside = std::any_of(names.begin(), names.end(), [&](const Mention& name) {
-        return direction.begin < name.end && name.begin < direction.end;
-      });
-      if (!inside) clause.directions.push_back(direction);
-    }
+    clause.directions = find_directions(part, names);
+    clause.says_highest = has_any(part, "compare.highest", names);
+    clause.says_lowest = has_any(part, "compare.lowest", names);
     clause.numbers = find_numbers(part, names);
     return clause;
   }
@@ -118,7 +116,8 @@ class Reader {
     return std::find(truth_.used.begin(), truth_.used.end(), column) != truth_.used.end();
   }
 
-  // All numbers of the clause read with rows and variables on the given sides; empty if one is wrong.
+  // All numbers of the clause read with rows and variables on the given sides; empty if one is
+  // wrong.
   std::vector<std::pair<size_t, size_t>> cells_if(const Clause& clause, Side row_side,
                                                   Side column_side) const {
     std::vector<std::pair<size_t, size_t>> cells;
@@ -141,8 +140,8 @@ class Reader {
         const auto cells = cells_if(clause, row_side, column_side);
         if (cells.empty()) continue;
         // Every row named has a value here.
-        const bool all_used = std::all_of(
-            clause.rows.begin(), clause.rows.end(), [&](const Mention& name) {
+        const bool all_used =
+            std::all_of(clause.rows.begin(), clause.rows.end(), [&](const Mention& name) {
               return std::any_of(cells.begin(), cells.end(), [&](const auto& cell) {
                 return cell.first == static_cast<size_t>(name.id);
               });
@@ -209,8 +208,8 @@ class Reader {
     const int sign = (difference > 0) == is_change ? kFalls : kRises;
     if (clause.directions[0].id != sign) return failed("the direction is the other way round");
     return answer([&](const Asked& asked) {
-      const bool pair = (asked.a == first && asked.b == second) ||
-                        (asked.a == second && asked.b == first);
+      const bool pair =
+          (asked.a == first && asked.b == second) || (asked.a == second && asked.b == first);
       return (asked.operation == Operation::kDifference || asked.operation == Operation::kChange) &&
              pair && asked.column == *column;
     });
@@ -244,8 +243,8 @@ class Reader {
   }
 
   const TableTruth& truth_;
-  std::vector<Pattern> names_;            // rows, then variables
-  std::vector<std::vector<bool>> said_;   // [rows][columns]
+  std::vector<Pattern> names_;           // rows, then variables
+  std::vector<std::vector<bool>> said_;  // [rows][columns]
   std::vector<bool> answered_;
 };
 

@@ -111,20 +111,20 @@ std::string comparison(const Table& table, const Asked& asked) {
     case Operation::kLowest: {
       const size_t row = extreme_row(table, asked.column, asked.operation);
       return (asked.operation == Operation::kHighest ? "The highest " : "The lowest ") +
-             column.variable + " was " + with_unit(value(row), column) + " for " +
-             table.rows[row] + ".";
+             column.variable + " was " + with_unit(value(row), column) + " for " + table.rows[row] +
+             ".";
     }
     case Operation::kDifference: {
       const int64_t difference = value(asked.a) - value(asked.b);
       return "The " + column.variable + " for " + table.rows[asked.a] + " was " +
-             with_unit(std::abs(difference), difference_column(column)) + (difference > 0 ? " higher" : " lower") +
-             " than for " + table.rows[asked.b] + ".";
+             with_unit(std::abs(difference), difference_column(column)) +
+             (difference > 0 ? " higher" : " lower") + " than for " + table.rows[asked.b] + ".";
     }
     case Operation::kChange: {
       const int64_t change = value(asked.b) - value(asked.a);
       return "The " + column.variable + (change > 0 ? " rose by " : " fell by ") +
-             with_unit(std::abs(change), difference_column(column)) + " from " + table.rows[asked.a] + " to " +
-             table.rows[asked.b] + ".";
+             with_unit(std::abs(change), difference_column(column)) + " from " +
+             table.rows[asked.a] + " to " + table.rows[asked.b] + ".";
     }
   }
   AC_CHECK(false);

@@ -28,9 +28,7 @@ struct Check {
   Verdict operator()(const CitationTruth& truth) const { return check_citation(truth, answer); }
   Verdict operator()(const TableTruth& truth) const { return check_table(truth, answer); }
   Verdict operator()(const ReviewTruth& truth) const { return check_review(truth, answer); }
-  Verdict operator()(const HypothesisTruth& truth) const {
-    return check_hypothesis(truth, answer);
-  }
+  Verdict operator()(const HypothesisTruth& truth) const { return check_hypothesis(truth, answer); }
 };
 
 struct SkillName {

@@ -45,7 +45,9 @@ Task make_task(TaskKind kind, Field field, Split split, uint64_t seed);
 
 // Never fails on any bytes. Whitespace around the answer does not count.
 Verdict check(const Truth& truth, std::string_view answer);
-inline Verdict check(const Task& task, std::string_view answer) { return check(task.truth, answer); }
+inline Verdict check(const Task& task, std::string_view answer) {
+  return check(task.truth, answer);
+}
 
 // The part of the kind that a task trains: "format", "bibliography", "predict", ...
 std::string_view skill_name(const Truth& truth);

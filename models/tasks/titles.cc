@@ -10,9 +10,10 @@ namespace ac::tasks {
 namespace {
 
 constexpr std::array<std::string_view, 30> kSmallWords = {
-    "a",    "an",   "the",   "and",     "but",   "or",     "nor",    "for",     "of",      "in",
-    "on",   "at",   "to",    "by",      "with",  "from",   "as",     "under",   "across",  "during",
-    "over", "into", "after", "without", "among", "within", "beyond", "through", "between", "versus"};
+    "a",     "an",     "the",    "and",     "but",     "or",    "nor",   "for",
+    "of",    "in",     "on",     "at",      "to",      "by",    "with",  "from",
+    "as",    "under",  "across", "during",  "over",    "into",  "after", "without",
+    "among", "within", "beyond", "through", "between", "versus"};
 
 // Capital on the first letter, braces looked through.
 std::string raised(std::string_view word) {
@@ -24,10 +25,12 @@ std::string raised(std::string_view word) {
 
 std::string headline_word(std::string_view word, bool always) {
   if (word.starts_with('{')) return std::string(word);
+  // The first part of a compound is always raised.
+  const bool compound = word.find('-') != std::string_view::npos;
   std::string text;
   for (const std::string_view part : split(word, '-')) {
     if (!text.empty()) text += '-';
-    const bool small = is_small_word(part) && !(always && text.empty());
+    const bool small = is_small_word(part) && !(text.empty() && (always || compound));
     text += small ? std::string(part) : raised(part);
   }
   return text;

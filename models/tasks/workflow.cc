@@ -32,7 +32,8 @@ std::string prompt_of(const Workflow& workflow, size_t step, std::span<const std
   for (const Step::Piece& piece : workflow.steps[step].pieces) {
     text += piece.text;
     if (piece.after >= 0) {
-      text += trim(std::string_view(earlier[static_cast<size_t>(piece.after)]).substr(0, kMostBytes));
+      text +=
+          trim(std::string_view(earlier[static_cast<size_t>(piece.after)]).substr(0, kMostBytes));
     }
   }
   return text;
@@ -61,7 +62,8 @@ Workflow make_workflow(TaskKind kind, Field field, Split split, uint64_t seed) {
   std::vector<std::string> answers;
   for (Task& task : plan.steps) {
     std::vector<Step::Piece> pieces = pieces_of(task.prompt);
-    for (const Step::Piece& piece : pieces) AC_CHECK(piece.after < static_cast<int>(answers.size()));
+    for (const Step::Piece& piece : pieces)
+      AC_CHECK(piece.after < static_cast<int>(answers.size()));
     answers.push_back(task.answer);
     workflow.steps.push_back({std::move(task), std::move(pieces)});
     Step& step = workflow.steps.back();

@@ -25,7 +25,7 @@ struct Step {
 };
 
 struct Workflow {
-  std::string name;  // "bibliography", "two-tables", ...
+  std::string name;                     // "bibliography", "two-tables", ...
   TaskKind kind = TaskKind::kCitation;  // the kind that most of it is
   Field field = Field::kBiology;
   Split split = Split::kTrain;
@@ -36,8 +36,8 @@ inline constexpr size_t kMostSteps = 6;
 
 Workflow make_workflow(TaskKind kind, Field field, Split split, uint64_t seed);
 
-// The prompt of `step` when the steps before it were answered so. Answers are cut to 4 KiB, trimmed.
-// REQUIRES: step < steps.size(), earlier.size() >= step.
+// The prompt of `step` when the steps before it were answered so. Answers are cut to 4 KiB,
+// trimmed. REQUIRES: step < steps.size(), earlier.size() >= step.
 std::string prompt_of(const Workflow& workflow, size_t step, std::span<const std::string> earlier);
 
 inline Verdict check_step(const Workflow& workflow, size_t step, std::string_view answer) {

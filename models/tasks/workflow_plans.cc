@@ -40,7 +40,8 @@ Plan plan_tables(Draw& draw) {
   const size_t n_tables = static_cast<size_t>(draw.range(1, level > 0.5 ? 4 : 3));
   Plan plan{n_tables == 1 ? "table-then-compare" : "tables-compared", {}};
   const auto n_rows = [&] {
-    return static_cast<size_t>(draw.range(2, n_tables > 2 ? 3 : 2 + static_cast<int>(2.99 * level)));
+    return static_cast<size_t>(
+        draw.range(2, n_tables > 2 ? 3 : 2 + static_cast<int>(2.99 * level)));
   };
   TableTruth all;
   all.layout = Layout::kNone;
@@ -129,14 +130,15 @@ Plan plan_prediction(Draw& draw) {
     const int n_hops = draw.range(2, i == 0 ? 3 : 2);
     for (int hop = 0; hop < n_hops; ++hop) chain.chain.push_back(next());
     chain.spare = {next()};
-    const Made<HypothesisTruth> made =
-        i == 0 ? make_prediction(draw, chain)
-               : make_continuation(draw, chain, answer_mark(predicted));
+    const Made<HypothesisTruth> made = i == 0
+                                           ? make_prediction(draw, chain)
+                                           : make_continuation(draw, chain, answer_mark(predicted));
     predicted = plan.steps.size();
     plan.steps.push_back(as_task(draw, made));
     // The experiment for the link just named, always after the last prediction.
     if (i + 1 == n_chains || draw.chance(0.4)) {
-      plan.steps.push_back(as_task(draw, make_experiment(draw, made.truth, answer_mark(predicted))));
+      plan.steps.push_back(
+          as_task(draw, make_experiment(draw, made.truth, answer_mark(predicted))));
     }
     chain.start = made.truth.directions.back();
     chain.chain = {made.truth.chain.back()};

@@ -18,9 +18,9 @@ struct Plan {
   std::vector<Task> steps;
 };
 
-Plan plan_bibliography(Draw& draw);   // format each reference, list them, cite one
-Plan plan_tables(Draw& draw);         // describe each table, compare across them
-Plan plan_review(Draw& draw);         // extract each study, synthesise, perhaps a hypothesis
-Plan plan_prediction(Draw& draw);     // predict, carry on, the deciding experiment
+Plan plan_bibliography(Draw& draw);  // format each reference, list them, cite one
+Plan plan_tables(Draw& draw);        // describe each table, compare across them
+Plan plan_review(Draw& draw);        // extract each study, synthesise, perhaps a hypothesis
+Plan plan_prediction(Draw& draw);    // predict, carry on, the deciding experiment
 
 }  // namespace ac::tasks

@@ -43,9 +43,9 @@ Result<std::optional<T>> named(const Invocation& invocation, std::string_view fl
     names.push_back(name_of(static_cast<T>(i)));
     if (names.back() == *text) return std::optional<T>(static_cast<T>(i));
   }
-  return usage_error(invocation.verb(), fmt::format("{} is '{}', expected {}{}", flag, *text,
-                                                    fmt::join(names, "|"),
-                                                    did_you_mean(*text, names)));
+  return usage_error(invocation.verb(),
+                     fmt::format("{} is '{}', expected {}{}", flag, *text, fmt::join(names, "|"),
+                                 did_you_mean(*text, names)));
 }
 
 // Which tasks are meant: where kind or field is open, they take turns from seed to seed.
@@ -68,8 +68,7 @@ Result<Range> range_from(const Invocation& invocation) {
   Range range;
   AC_TRY(range.kind, named<TaskKind>(invocation, "--kind", tasks::kTaskKinds, tasks::kind_name));
   AC_TRY(range.field, named<Field>(invocation, "--field", tasks::kFields, tasks::field_name));
-  AC_TRY(const auto split,
-         named<Split>(invocation, "--split", tasks::kSplits, tasks::split_name));
+  AC_TRY(const auto split, named<Split>(invocation, "--split", tasks::kSplits, tasks::split_name));
   range.split = split.value_or(Split::kTrain);
   AC_TRY(const int64_t seed, invocation.integer("--seed", 0, 0, INT64_MAX - kMostAtOnce));
   AC_TRY(const int64_t n, invocation.integer("--n", 1, 1, kMostAtOnce));

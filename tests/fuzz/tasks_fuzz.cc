@@ -1,4 +1,5 @@
-// Answers from anywhere are judged, never trusted: the first bytes choose the task, the rest answers it.
+// Answers from anywhere are judged, never trusted: the first bytes choose the task, the rest
+// answers it.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
