@@ -113,7 +113,8 @@ std::string first_difference(std::string_view expected, std::string_view found) 
 StyleChoice draw_style(Draw& draw) {
   StyleChoice choice;
   choice.style = static_cast<Style>(draw.below(kStyles));
-  choice.markdown = draw.chance(0.2);
+  // Vancouver has no italics to ask for.
+  choice.markdown = choice.style != Style::kVancouver && draw.chance(0.25);
   return choice;
 }
 

@@ -70,6 +70,19 @@ void add(std::vector<Entry>& entries, std::string_view key, std::string value) {
   if (!value.empty()) entries.push_back({std::string(key), std::move(value)});
 }
 
+// Fields that no style prints, "key|value" in the data; none twice.
+void add_distractors(Draw& draw, std::vector<Entry>& entries, std::string_view list, int n) {
+  for (int i = 0; i < n; ++i) {
+    const std::vector<std::string_view> parts = split(draw.word(list), '|');
+    AC_CHECK(parts.size() == 2);
+    const bool there = std::any_of(entries.begin(), entries.end(),
+                                   [&](const Entry& entry) { return entry.key == parts[0]; });
+    const std::string number = std::to_string(draw.range(1000, 9999));
+    const std::string& topic = draw.word("topic.book");
+    if (!there) add(entries, parts[0], fill(parts[1], {{"n", number}, {"topic", topic}}));
+  }
+}
+
 std::string bibtex(Draw& draw, const Reference& reference, TitleCase title_case,
                    int n_distractors) {
   constexpr std::array<std::string_view, kReferenceTypes> kEntryTypes = {
@@ -111,16 +124,7 @@ std::string bibtex(Draw& draw, const Reference& reference, TitleCase title_case,
   }
   add(entries, "pages", pages(reference, draw.chance(0.8) ? "--" : "-"));
   add(entries, "doi", reference.doi);
-  for (int i = 0; i < n_distractors; ++i) {
-    const std::vector<std::string_view> parts = split(draw.word("distractor.bibtex"), '|');
-    const bool there = std::any_of(entries.begin(), entries.end(),
-                                   [&](const Entry& entry) { return entry.key == parts[0]; });
-    if (!there) {
-      add(entries, parts[0],
-          fill(parts[1], {{"n", std::to_string(draw.range(1000, 9999))},
-                          {"topic", draw.word("topic.book")}}));
-    }
-  }
+  add_distractors(draw, entries, "distractor.bibtex", n_distractors);
   if (draw.chance(0.5)) draw.shuffle(entries);
   const bool quotes = draw.chance(0.15);
   const std::string_view pad = draw.chance(0.7) ? "  " : "";
@@ -171,12 +175,7 @@ std::string ris(Draw& draw, const Reference& reference, TitleCase title_case, in
   add(entries, "CY", reference.place);
   add(entries, "DO",
       (draw.chance(0.3) && !reference.doi.empty() ? "https://doi.org/" : "") + reference.doi);
-  for (int i = 0; i < n_distractors; ++i) {
-    const std::vector<std::string_view> parts = split(draw.word("distractor.ris"), '|');
-    add(entries, parts[0],
-        fill(parts[1],
-             {{"n", std::to_string(draw.range(1000, 9999))}, {"topic", draw.word("topic.book")}}));
-  }
+  add_distractors(draw, entries, "distractor.ris", n_distractors);
   if (draw.chance(0.4)) draw.shuffle(entries);
   std::vector<Entry> people;
   for (const Person& person : reference.authors) add(people, "AU", inverted(person, true));
@@ -257,9 +256,10 @@ std::string typed_line(Draw& draw, const Reference& reference, TitleCase title_c
   const std::string year = reference.year ? std::to_string(*reference.year) : "";
   const std::vector<std::string> rest = place_parts(draw, reference, title_case, false);
   std::string text;
-  const int shape = draw.range(0, 2);
+  // Without a year between them nothing would say where the names end and the title begins.
+  const int shape = draw.range(year.empty() ? 1 : 0, 2);
   if (shape == 0) {
-    text = names + (year.empty() ? "" : " (" + year + ")") + " " + title;
+    text = names + " (" + year + ") " + title;
   } else if (shape == 1) {
     text = names + ": " + title;
   } else {
@@ -324,10 +324,7 @@ std::string labelled(Draw& draw, const Reference& reference, TitleCase title_cas
       reference.publisher);
   add(entries, "place", reference.place);
   add(entries, "doi", reference.doi);
-  for (int i = 0; i < n_distractors; ++i) {
-    const std::vector<std::string_view> parts = split(draw.word("distractor.label"), '|');
-    add(entries, parts[0], fill(parts[1], {{"n", std::to_string(draw.range(10, 999))}}));
-  }
+  add_distractors(draw, entries, "distractor.label", n_distractors);
   if (draw.chance(0.5)) draw.shuffle(entries);
   const bool one_line =
       draw.chance(0.35) && reference.authors.size() == 1 && reference.editors.size() <= 1;

@@ -49,8 +49,8 @@ Abstract write_abstract(Draw& draw, const ReviewTruth& truth, const Study& study
     distractors.push_back(finding(draw, truth.cause, draw.pick(side_outcomes), other, 0));
   }
   while (static_cast<int>(distractors.size()) < n_wanted) {
-    distractors.push_back(fill(draw.word("abstract.distractor"),
-                               {{"cause", truth.cause}, {"outcome", truth.outcome}}));
+    distractors.push_back(capitalised(fill(draw.word("abstract.distractor"),
+                                           {{"cause", truth.cause}, {"outcome", truth.outcome}})));
   }
   abstract.n_distractors = n_wanted;
   for (std::string& distractor : distractors) {
@@ -228,7 +228,7 @@ Made<ReviewTruth> make_review(Draw& draw) {
   const double skill = draw.uniform();
   std::vector<std::string> quantities = draw.quantities(5);
   const std::vector<std::string> side(quantities.begin() + 2, quantities.end());
-  const size_t n = static_cast<size_t>(draw.range(2, 3 + static_cast<int>(3.99 * level)));
+  const size_t n = static_cast<size_t>(draw.range(2, 2 + static_cast<int>(4.99 * level)));
   const ReviewTruth truth = draw_studies(draw, n, quantities[0], quantities[1], draw.chance(0.3));
   if (skill < 0.15) return make_extraction(draw, truth, 0, level, side);
   if (skill < 0.28) return make_synthesis(draw, truth, study_lines(truth));
