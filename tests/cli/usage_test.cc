@@ -44,6 +44,9 @@ TEST_F(Usage, EveryVerbHasHelp) {
                                                {"config", "check"},
                                                {"config", "path"},
                                                {"completion"},
+                                               {"tasks", "show"},
+                                               {"tasks", "check"},
+                                               {"tasks", "workflow"},
                                                {"tokenize"},
                                                {"logits"},
                                                {"version"}}) {

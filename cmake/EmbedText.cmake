@@ -1,0 +1,20 @@
+# Writes a C++ file that holds text files as string literals: the product is one binary.
+#
+#   cmake -D "FILES=a.txt b.txt" -D OUT=out.cc -D HEADER=path.h -D FUNCTION=ns::f -D TYPE=ns::T -P EmbedText.cmake
+#
+# The function returns std::span<const TYPE>, a TYPE is {name, text}.
+separate_arguments(FILES)
+set(rows "")
+foreach(file IN LISTS FILES)
+  get_filename_component(name "${file}" NAME)
+  file(READ "${file}" text)
+  string(LENGTH "${text}" length)
+  if(length GREATER 65000)
+    message(FATAL_ERROR "${file}: ${length} bytes are more than one string literal may have; split it")
+  endif()
+  string(APPEND rows "    {\"${name}\", R\"ac_text(${text})ac_text\"},\n")
+endforeach()
+set(content "// Generated from text files.\n#include \"${HEADER}\"\n\n")
+string(APPEND content "namespace {\nconstexpr ${TYPE} kFiles[] = {\n${rows}};\n}  // namespace\n\n")
+string(APPEND content "std::span<const ${TYPE}> ${FUNCTION}() { return kFiles; }\n")
+file(WRITE "${OUT}" "${content}")

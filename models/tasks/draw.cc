@@ -1,0 +1,75 @@
+#include "models/tasks/draw.h"
+
+#include <algorithm>
+#include <array>
+
+namespace ac::tasks {
+namespace {
+
+constexpr std::array<std::string_view, kFields> kFieldNames = {"biology", "chemistry", "physics",
+                                                               "social"};
+
+uint64_t mixed(uint64_t seed, uint64_t salt, Field field, Split split) {
+  uint64_t state = seed;
+  for (const uint64_t part : {salt, static_cast<uint64_t>(field), static_cast<uint64_t>(split)}) {
+    state = Rng(state ^ (part + 1) * 0xd1342543de82ef95u).next();
+  }
+  return state;
+}
+
+}  // namespace
+
+std::string_view field_name(Field field) { return kFieldNames[static_cast<size_t>(field)]; }
+
+Draw::Draw(uint64_t seed, uint64_t salt, Field field, Split split)
+    : rng_(mixed(seed, salt, field, split)), field_(field), split_(split) {}
+
+const std::vector<std::string>& Draw::list(std::string_view key) const {
+  const Lexicon& words = lexicon();
+  std::string of_field(key);
+  of_field += '.';
+  of_field += field_name(field_);
+  return words.list(words.has(of_field) ? of_field : key, split_);
+}
+
+std::string Draw::code() {
+  // First letters tell the splits apart.
+  const std::string first(1, pick(list("code.letter"))[0]);
+  std::string text = first;
+  const int n_more = range(0, 2);
+  for (int i = 0; i < n_more; ++i) text += static_cast<char>('A' + range(0, 25));
+  if (chance(0.5)) text += '-';
+  return text + std::to_string(range(1, chance(0.5) ? 9 : 99));
+}
+
+std::string Draw::term() {
+  std::string text = word("term.root");
+  if (chance(0.5)) text += word("term.middle");
+  return text + word("term.ending");
+}
+
+std::vector<std::string> Draw::quantities(size_t n) {
+  std::vector<std::string> modifiers = list("quantity.of");
+  std::vector<std::string> nouns = list("quantity.what");
+  shuffle(modifiers);
+  shuffle(nouns);
+  AC_CHECK(modifiers.size() >= n && nouns.size() >= n);
+  std::vector<std::string> result;
+  std::vector<std::string> taken;
+  while (result.size() < n) {
+    const size_t i = result.size();
+    const double kind = uniform();
+    if (kind < 0.8) {
+      result.push_back(modifiers[i] + " " + nouns[i]);
+      continue;
+    }
+    // A made-up word or a code before the noun keeps the words from being a closed list.
+    const std::string made_up = kind < 0.9 ? term() : code();
+    if (std::find(taken.begin(), taken.end(), made_up) != taken.end()) continue;
+    taken.push_back(made_up);
+    result.push_back(made_up + " " + nouns[i]);
+  }
+  return result;
+}
+
+}  // namespace ac::tasks

@@ -1,0 +1,59 @@
+// Chance and words for one instance: a seeded generator that knows its field and split.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "models/tasks/lexicon.h"
+#include "runtime/core/rng.h"
+
+namespace ac::tasks {
+
+enum class Field { kBiology, kChemistry, kPhysics, kSocial };
+inline constexpr int kFields = 4;
+std::string_view field_name(Field field);  // "biology", ..., "social"
+
+class Draw {
+ public:
+  // `salt` keeps the streams of kinds and workflows apart.
+  Draw(uint64_t seed, uint64_t salt, Field field, Split split);
+
+  Field field() const { return field_; }
+  Split split() const { return split_; }
+
+  size_t below(size_t n) { return static_cast<size_t>(rng_.below(n)); }
+  int range(int low, int high) {  // both ends included
+    return low + static_cast<int>(below(static_cast<size_t>(high - low + 1)));
+  }
+  double uniform() { return rng_.uniform(); }
+  bool chance(double probability) { return rng_.uniform() < probability; }
+
+  template <class T>
+  const T& pick(const std::vector<T>& from) {
+    return from[below(from.size())];
+  }
+  template <class T>
+  void shuffle(std::vector<T>& items) {
+    for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[below(i)]);
+  }
+
+  // The list of `key`, or of "key.<field>" where the data have that.
+  const std::vector<std::string>& list(std::string_view key) const;
+  const std::string& word(std::string_view key) { return pick(list(key)); }
+
+  // A label as laboratories invent them: "KL-42", "B7", "tx3". The letters differ between splits.
+  std::string code();
+  // A made-up technical word, "tarvosine"; roots differ between splits.
+  std::string term();
+  // `n` quantities of the field, "root length" or "gene brx-4", no word in two of them.
+  std::vector<std::string> quantities(size_t n);
+
+ private:
+  Rng rng_;
+  Field field_;
+  Split split_;
+};
+
+}  // namespace ac::tasks

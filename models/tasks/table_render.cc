@@ -1,0 +1,206 @@
+// Tables as they are pasted, and the canonical sentences about them.
+#include <algorithm>
+#include <cstdlib>
+
+#include "models/tasks/table.h"
+#include "models/tasks/text.h"
+#include "runtime/core/json.h"
+
+namespace ac::tasks {
+namespace {
+
+std::string cell(const Table& table, size_t row, size_t column) {
+  return decimal(table.values[row][column], table.columns[column].decimals);
+}
+
+std::string header(const Column& column) { return column.variable + " (" + column.unit + ")"; }
+
+std::string csv(const Table& table) {
+  std::string text = table.row_header;
+  for (const Column& column : table.columns) text += "," + header(column);
+  for (size_t row = 0; row < table.rows.size(); ++row) {
+    text += "\n" + table.rows[row];
+    for (size_t column = 0; column < table.columns.size(); ++column) {
+      text += "," + cell(table, row, column);
+    }
+  }
+  return text;
+}
+
+std::string markdown(const Table& table) {
+  std::string text = "| " + table.row_header + " |";
+  for (const Column& column : table.columns) text += " " + header(column) + " |";
+  text += "\n|---|";
+  for (size_t column = 0; column < table.columns.size(); ++column) text += "---|";
+  for (size_t row = 0; row < table.rows.size(); ++row) {
+    text += "\n| " + table.rows[row] + " |";
+    for (size_t column = 0; column < table.columns.size(); ++column) {
+      text += " " + cell(table, row, column) + " |";
+    }
+  }
+  return text;
+}
+
+std::string pairs(const Table& table) {
+  std::string text;
+  for (size_t row = 0; row < table.rows.size(); ++row) {
+    if (row > 0) text += "\n";
+    text += table.row_header + ": " + table.rows[row];
+    for (size_t column = 0; column < table.columns.size(); ++column) {
+      text += "; " + table.columns[column].variable + ": " +
+              with_unit(table.values[row][column], table.columns[column]);
+    }
+  }
+  return text;
+}
+
+std::string json(const Table& table) {
+  std::string text = "{\"units\": {";
+  for (size_t column = 0; column < table.columns.size(); ++column) {
+    text += (column > 0 ? ", " : "") + json_quote(table.columns[column].variable) + ": " +
+            json_quote(table.columns[column].unit);
+  }
+  text += "},\n\"rows\": [";
+  for (size_t row = 0; row < table.rows.size(); ++row) {
+    text += (row > 0 ? ",\n{" : "\n{") + json_quote(table.row_header) + ": " +
+            json_quote(table.rows[row]);
+    for (size_t column = 0; column < table.columns.size(); ++column) {
+      text += ", " + json_quote(table.columns[column].variable) + ": " + cell(table, row, column);
+    }
+    text += "}";
+  }
+  return text + "]}";
+}
+
+// "5 g for A" and the like, one for each row.
+std::string one_sentence(const Table& table, size_t column) {
+  std::vector<std::string> parts;
+  for (size_t row = 0; row < table.rows.size(); ++row) {
+    parts.push_back(with_unit(table.values[row][column], table.columns[column]) + " for " +
+                    table.rows[row]);
+  }
+  return "The " + table.columns[column].variable + " was " + join(parts, Joins{}) + ".";
+}
+
+std::string row_sentence(const TableTruth& truth, size_t row) {
+  const Table& table = truth.table;
+  std::vector<std::string> parts;
+  for (const size_t column : truth.used) {
+    const std::string of = parts.empty() ? " for " + table.rows[row] : "";
+    parts.push_back("the " + table.columns[column].variable + of + " was " +
+                    with_unit(table.values[row][column], table.columns[column]));
+  }
+  return capitalised(join(parts, Joins{})) + ".";
+}
+
+std::string row_bullet(const TableTruth& truth, size_t row) {
+  const Table& table = truth.table;
+  std::vector<std::string> parts;
+  for (const size_t column : truth.used) {
+    parts.push_back(table.columns[column].variable + " " +
+                    with_unit(table.values[row][column], table.columns[column]));
+  }
+  return "- " + table.rows[row] + ": " + join(parts, ", ");
+}
+
+std::string comparison(const Table& table, const Asked& asked) {
+  const Column& column = table.columns[asked.column];
+  const auto value = [&](size_t row) { return table.values[row][asked.column]; };
+  switch (asked.operation) {
+    case Operation::kHighest:
+    case Operation::kLowest: {
+      const size_t row = extreme_row(table, asked.column, asked.operation);
+      return (asked.operation == Operation::kHighest ? "The highest " : "The lowest ") +
+             column.variable + " was " + with_unit(value(row), column) + " for " + table.rows[row] +
+             ".";
+    }
+    case Operation::kDifference: {
+      const int64_t difference = value(asked.a) - value(asked.b);
+      return "The " + column.variable + " for " + table.rows[asked.a] + " was " +
+             with_unit(std::abs(difference), difference_column(column)) +
+             (difference > 0 ? " higher" : " lower") + " than for " + table.rows[asked.b] + ".";
+    }
+    case Operation::kChange: {
+      const int64_t change = value(asked.b) - value(asked.a);
+      return "The " + column.variable + (change > 0 ? " rose by " : " fell by ") +
+             with_unit(std::abs(change), difference_column(column)) + " from " +
+             table.rows[asked.a] + " to " + table.rows[asked.b] + ".";
+    }
+  }
+  AC_CHECK(false);
+}
+
+}  // namespace
+
+std::string decimal(int64_t value, int decimals) {
+  std::string digits = std::to_string(std::abs(value));
+  const auto places = static_cast<size_t>(decimals);
+  if (digits.size() <= places) digits.insert(0, places + 1 - digits.size(), '0');
+  if (places > 0) digits.insert(digits.size() - places, ".");
+  return value < 0 ? "-" + digits : digits;
+}
+
+std::string with_unit(int64_t value, const Column& column) {
+  return decimal(value, column.decimals) + (column.unit == "%" ? "" : " ") + column.unit;
+}
+
+Column difference_column(const Column& column) {
+  Column result = column;
+  if (column.unit == "%") result.unit = "percentage points";
+  return result;
+}
+
+size_t extreme_row(const Table& table, size_t column, Operation operation) {
+  size_t best = 0;
+  for (size_t row = 1; row < table.rows.size(); ++row) {
+    const int64_t here = table.values[row][column];
+    const int64_t there = table.values[best][column];
+    if (operation == Operation::kHighest ? here > there : here < there) best = row;
+  }
+  return best;
+}
+
+std::string print_table(const Table& table, TableFormat format) {
+  switch (format) {
+    case TableFormat::kCsv:
+      return csv(table);
+    case TableFormat::kMarkdown:
+      return markdown(table);
+    case TableFormat::kPairs:
+      return pairs(table);
+    case TableFormat::kJson:
+      return json(table);
+  }
+  AC_CHECK(false);
+}
+
+std::string describe(const TableTruth& truth) {
+  std::vector<std::string> parts;
+  switch (truth.layout) {
+    case Layout::kNone:
+      return "";
+    case Layout::kOneSentence:
+      return one_sentence(truth.table, truth.used[0]);
+    case Layout::kSentences:
+      for (size_t row = 0; row < truth.table.rows.size(); ++row) {
+        parts.push_back(row_sentence(truth, row));
+      }
+      return join(parts, " ");
+    case Layout::kBullets:
+      for (size_t row = 0; row < truth.table.rows.size(); ++row) {
+        parts.push_back(row_bullet(truth, row));
+      }
+      return join(parts, "\n");
+  }
+  AC_CHECK(false);
+}
+
+std::string table_answer(const TableTruth& truth) {
+  std::vector<std::string> comparisons;
+  for (const Asked& asked : truth.asked) comparisons.push_back(comparison(truth.table, asked));
+  std::string text = describe(truth);
+  if (!text.empty() && !comparisons.empty()) text += "\n";
+  return text + join(comparisons, " ");
+}
+
+}  // namespace ac::tasks
