@@ -30,12 +30,16 @@ const MatmulKernels matmul_kernels = {
     .amx_q8_0_r16 = multiply_amx<PanelQ8>,
     .amx_q4_0_r16 = multiply_amx<PanelQ4>,
     .amx_decoded = multiply_amx<PanelDecoded>,
+    .pack_bf16_a = pack_bf16_a,
+    .pack_bf16_b = pack_bf16_b,
     .gemm_bf16 = gemm_bf16,
 #else
     .prepare_bf16_tiles = nullptr,
     .amx_q8_0_r16 = nullptr,
     .amx_q4_0_r16 = nullptr,
     .amx_decoded = nullptr,
+    .pack_bf16_a = nullptr,
+    .pack_bf16_b = nullptr,
     .gemm_bf16 = nullptr,
 #endif
     .pack_q8_0 = pack_matrix<GgufQ8>,
