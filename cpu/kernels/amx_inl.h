@@ -171,18 +171,25 @@ AC_INLINE void multiply_loaded() {
   if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_dpbf16ps(3, 5, 7);
 }
 
-// kTokenTiles x kGroups tiles of C over all steps, beginning as what lies at `start`. Tiles 0..3
-// are C, 4 and 5 A, 6 and 7 B.
+// kTokenTiles x kGroups tiles of C over all steps, beginning as what lies at `start`, or as zeros
+// where that is null. Tiles 0..3 are C, 4 and 5 A, 6 and 7 B.
 template <size_t kTokenTiles, size_t kGroups>
 AC_INLINE void multiply_tiles_amx(const uint8_t* a, const uint8_t* b, size_t steps,
                                   const float* start, size_t start_stride, float* c,
                                   size_t c_stride) {
-  const auto from = static_cast<int64_t>(start_stride * sizeof(float));
-  _tile_loadd(0, start, from);
-  if constexpr (kGroups == 2) _tile_loadd(1, start + 16, from);
-  if constexpr (kTokenTiles == 2) _tile_loadd(2, start + 16 * start_stride, from);
-  if constexpr (kTokenTiles == 2 && kGroups == 2) {
-    _tile_loadd(3, start + 16 * start_stride + 16, from);
+  if (start == nullptr) {
+    _tile_zero(0);
+    if constexpr (kGroups == 2) _tile_zero(1);
+    if constexpr (kTokenTiles == 2) _tile_zero(2);
+    if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_zero(3);
+  } else {
+    const auto from = static_cast<int64_t>(start_stride * sizeof(float));
+    _tile_loadd(0, start, from);
+    if constexpr (kGroups == 2) _tile_loadd(1, start + 16, from);
+    if constexpr (kTokenTiles == 2) _tile_loadd(2, start + 16 * start_stride, from);
+    if constexpr (kTokenTiles == 2 && kGroups == 2) {
+      _tile_loadd(3, start + 16 * start_stride + 16, from);
+    }
   }
   // Two steps at a time: in the second, A is where B was in the first, so the loads change places
   // and every quarter of 4096 bytes is visited once in four loads.
@@ -241,7 +248,8 @@ void multiply_corner(const MatmulArgs& args, size_t token, size_t group, const u
   float* to = whole ? y : corner;
   const size_t stride = whole ? args.y_stride : 32;
   // Every line of C begins as the bias: a stride of 0.
-  multiply_square(a, b, steps, n_tokens, n_groups, bias, 0, to, stride);
+  multiply_square(a, b, steps, n_tokens, n_groups, args.bias != nullptr ? bias : nullptr, 0, to,
+                  stride);
   if (whole) return;
   for (size_t t = 0; t < n_tokens; ++t) {
     for (size_t i = 0; i < n_rows; ++i) y[t * args.y_stride + i] = corner[t * 32 + i];

@@ -86,8 +86,8 @@ void pack_bf16_b(const PackBf16Args& args) noexcept {
 // A product that C has no room for in whole squares, by way of a square of its own.
 void multiply_edge(const GemmBf16Args& args, const uint8_t* a, const uint8_t* b, float* c,
                    size_t n_rows, size_t n_columns) {
-  alignas(64) float square[32 * 32] = {};
-  multiply_square(a, b, args.steps, 32, 2, square, 32, square, 32);
+  alignas(64) float square[32 * 32];
+  multiply_square(a, b, args.steps, 32, 2, nullptr, 0, square, 32);
   for (size_t i = 0; i < n_rows; ++i) {
     for (size_t j = 0; j < n_columns; ++j) {
       float& out = c[i * args.c_stride + j];
@@ -98,7 +98,6 @@ void multiply_edge(const GemmBf16Args& args, const uint8_t* a, const uint8_t* b,
 
 // A square of B stays in the first cache while all of A passes.
 void gemm_bf16(const GemmBf16Args& args) noexcept {
-  alignas(64) static constexpr float kZeros[32] = {};
   const auto* a = static_cast<const uint8_t*>(args.a);
   const auto* b = static_cast<const uint8_t*>(args.b);
   configure_tiles();
@@ -113,7 +112,7 @@ void gemm_bf16(const GemmBf16Args& args) noexcept {
       } else if (args.accumulates) {
         multiply_square(a_square, b, args.steps, 32, 2, c, args.c_stride, c, args.c_stride);
       } else {
-        multiply_square(a_square, b, args.steps, 32, 2, kZeros, 0, c, args.c_stride);
+        multiply_square(a_square, b, args.steps, 32, 2, nullptr, 0, c, args.c_stride);
       }
     }
   }

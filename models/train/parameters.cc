@@ -9,7 +9,8 @@
 namespace ac {
 namespace {
 
-constexpr size_t kAlignFloats = 16;
+// Whole blocks of the formats in which a training state is kept.
+constexpr size_t kAlignFloats = 32;
 
 // Copies keys and values, and the strings that values of the original only point to.
 void copy_metadata(const Checkpoint& from, Checkpoint* to) {

@@ -18,7 +18,7 @@ class Parameters {
   struct Entry {
     std::string name;
     std::vector<int64_t> shape;
-    size_t offset = 0;  // floats; a multiple of 16
+    size_t offset = 0;  // floats; a multiple of 32
     size_t size = 0;
     bool is_matrix() const { return shape.size() > 1; }
   };
