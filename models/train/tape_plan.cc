@@ -200,11 +200,12 @@ class Planner {
     owner.value_is_whole = true;
   }
 
-  // Does the gradient of y, added to x by op `at`, stay what it is until y's maker has read it?
+  // Does the gradient of y, added to x by op `at`, stay what it is until y's maker has read it? The
+  // maker itself must not add to it either.
   bool may_share_gradient(int32_t y, size_t at, const std::vector<int32_t>& owners) {
     if (readers_[index(y)].size() != 1) return false;
     const int32_t owner = owners[index(op(at).output)];
-    for (size_t i = index(variable(y).made_by) + 1; i < at; ++i) {
+    for (size_t i = index(variable(y).made_by); i < at; ++i) {
       for (const int32_t input : op(i).inputs) {
         if (input >= 0 && (owners[index(input)] == owner || input == op(at).inputs[0])) {
           return false;
