@@ -35,20 +35,36 @@ WeightFormat root_format(MomentFormat format) {
   return format == MomentFormat::kSmall ? WeightFormat::kQ8_0 : mean_format(format);
 }
 
-// Decodes a row of roots and squares it. A root that was rounded to nothing beside a large one would
-// make the next step huge, so none counts less than half a step of its block's scale.
-void decode_squares(WeightFormat format, const std::byte* bytes, float* out) {
+// Decodes a row; roots are squared. A root that was rounded to nothing beside a large one would make
+// the next step huge, so none counts less than half a step of its block's scale.
+void decode_moment(WeightFormat format, const std::byte* bytes, float factor, bool is_square,
+                   float* out) {
   cpu::codec(format).decode_row(bytes, out, kRow);
   float least = 0;
-  if (format == WeightFormat::kQ8_0) {
-    float largest = 0;
-    for (size_t i = 0; i < kRow; ++i) largest = std::max(largest, std::abs(out[i]));
-    least = largest / 254;
+  if (is_square && format == WeightFormat::kQ8_0) {
+    for (size_t i = 0; i < kRow; ++i) least = std::max(least, std::abs(out[i]) / 254);
   }
   for (size_t i = 0; i < kRow; ++i) {
-    const float root = std::max(std::abs(out[i]), least);
-    out[i] = root * root;
+    const float value = is_square ? std::max(std::abs(out[i]), least) / factor : out[i] / factor;
+    out[i] = is_square ? value * value : value;
   }
+}
+
+// Scales of blocks are halves, whose range ends at 6e-8: values are first multiplied by a power of
+// two that brings the largest near 2^16.
+constexpr double kLargest = 65536;
+
+float factor_for(WeightFormat format, std::span<const float> values) {
+  if (format != WeightFormat::kQ4_0 && format != WeightFormat::kQ8_0) return 1;
+  float largest = 0;
+  for (const float value : values) largest = std::max(largest, std::abs(value));
+  if (!(largest > 0)) return 1;
+  const double exponent = std::floor(std::log2(kLargest / static_cast<double>(largest)));
+  return static_cast<float>(std::exp2(std::clamp(exponent, -100.0, 100.0)));
+}
+
+std::string factor_key(std::string_view name) {
+  return fmt::format("agentcompress.{}.factor", name);
 }
 
 // Adds one flat array; `live` becomes what will be read again.
@@ -57,20 +73,22 @@ Status add_moment(std::string_view name, WeightFormat format, std::span<float> l
   const int64_t shape[] = {static_cast<int64_t>(live.size())};
   AC_TRY(const std::span<std::byte> bytes, out->add_tensor(std::string(name), format, shape));
   const cpu::Codec& codec = cpu::codec(format);
+  if (format == WeightFormat::kF32) {
+    codec.encode_row(live.data(), bytes.data(), live.size());
+    return {};
+  }
+  if (is_square) {
+    for (float& value : live) value = std::sqrt(value);
+  }
+  const float factor = factor_for(format, live);
+  out->set_float(factor_key(name), factor);
   const size_t row_bytes = cpu::row_bytes(format, kRow);
   float row[kRow];
   for (size_t i = 0; i < live.size(); i += kRow) {
     std::byte* to = bytes.data() + i / kRow * row_bytes;
-    if (format == WeightFormat::kF32) {
-      codec.encode_row(&live[i], to, kRow);
-    } else if (is_square) {
-      for (size_t j = 0; j < kRow; ++j) row[j] = std::sqrt(live[i + j]);
-      codec.encode_row(row, to, kRow);
-      decode_squares(format, to, &live[i]);
-    } else {
-      codec.encode_row(&live[i], to, kRow);
-      codec.decode_row(to, &live[i], kRow);
-    }
+    for (size_t j = 0; j < kRow; ++j) row[j] = live[i + j] * factor;
+    codec.encode_row(row, to, kRow);
+    decode_moment(format, to, factor, is_square, &live[i]);
   }
   return {};
 }
@@ -86,13 +104,18 @@ Result<std::vector<float>> read_moment(const Checkpoint& file, std::string_view 
                 name, weight_format_info(format).name, view.shape[0], n);
   }
   std::vector<float> values(n);
-  const size_t row_bytes = cpu::row_bytes(format, kRow);
-  for (size_t i = 0; i < n; i += kRow) {
-    const std::byte* from = view.data + i / kRow * row_bytes;
-    if (is_square && format != WeightFormat::kF32) {
-      decode_squares(format, from, &values[i]);
-    } else {
-      cpu::codec(format).decode_row(from, &values[i], kRow);
+  if (format == WeightFormat::kF32) {
+    cpu::codec(format).decode_row(view.data, values.data(), n);
+  } else {
+    AC_TRY(const double factor, file.get_number(factor_key(name)));
+    if (!(factor > 0)) {
+      return fail(ErrorCode::kCorruptFile, "{}: key '{}' is {}, expected above 0", file.origin,
+                  factor_key(name), factor);
+    }
+    const size_t row_bytes = cpu::row_bytes(format, kRow);
+    for (size_t i = 0; i < n; i += kRow) {
+      decode_moment(format, view.data + i / kRow * row_bytes, static_cast<float>(factor), is_square,
+                    &values[i]);
     }
   }
   const bool valid = std::ranges::all_of(
@@ -137,6 +160,10 @@ Result<TrainState> load_train_state(const std::string& path) {
   state.recipe = recipe;
   file.metadata.erase(file.metadata.find(kPlaceKey));
   file.metadata.erase(file.metadata.find(kRecipeKey));
+  std::map<std::string, MetaValue, std::less<>> factors;
+  for (const std::string_view name : {kMeanName, kRootName}) {
+    if (auto node = file.metadata.extract(factor_key(name))) factors.insert(std::move(node));
+  }
 
   std::vector<std::string> own;
   for (const std::string& name : file.tensor_order) {
@@ -148,6 +175,7 @@ Result<TrainState> load_train_state(const std::string& path) {
   file.tensors.erase(file.tensors.find(kRootName));
   file.tensor_order = std::move(own);
   AC_TRY(state.parameters, Parameters::create(file));
+  file.metadata.merge(factors);
   file.tensors.emplace(kMeanName, mean);
   file.tensors.emplace(kRootName, root);
   AC_TRY(state.mean, read_moment(file, kMeanName, state.parameters->size(), false));
