@@ -147,6 +147,10 @@ Status save_train_state(const std::string& path, const Parameters& parameters, A
 
 Result<TrainState> load_train_state(const std::string& path) {
   AC_TRY(Checkpoint file, open_gguf(path));
+  return parse_train_state(std::move(file));
+}
+
+Result<TrainState> parse_train_state(Checkpoint file) {
   TrainState state;
   auto text = file.get_string(kPlaceKey);
   if (!text) return with_context(text.error(), "not a training state");

@@ -34,5 +34,7 @@ struct TrainState {
 };
 // Errors: those of open_gguf; kCorruptFile (a file that is no training state, or a damaged one).
 Result<TrainState> load_train_state(const std::string& path);
+// The same of a file that has been read. Errors: kCorruptFile, kUnsupported, kOutOfMemory.
+Result<TrainState> parse_train_state(Checkpoint file);
 
 }  // namespace ac
