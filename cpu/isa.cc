@@ -18,9 +18,12 @@ namespace ac::cpu {
   namespace isa {                            \
   extern const MatmulKernels matmul_kernels; \
   extern const SmallKernels small_kernels;   \
+  extern const TrainKernels train_kernels;   \
   }
 #define AC_ISA_ROW(isa, is_supported) \
-  { #isa, &isa::matmul_kernels, &isa::small_kernels, is_supported }
+  { \
+    #isa, &isa::matmul_kernels, &isa::small_kernels, &isa::train_kernels, is_supported \
+  }
 
 AC_DECLARE_ISA(scalar)
 #if defined(__x86_64__)

@@ -6,6 +6,7 @@
 
 #include "cpu/kernel_table.h"
 #include "cpu/kernels/small_kernels.h"
+#include "cpu/kernels/train_kernels.h"
 #include "runtime/core/result.h"
 
 namespace ac::cpu {
@@ -14,6 +15,7 @@ struct Isa {
   std::string_view name;  // as AC_FORCE_ISA takes it: "avx512"
   const MatmulKernels* matmul;
   const SmallKernels* small;
+  const TrainKernels* train;
   bool (*is_supported)();  // by this processor and this operating system
 };
 

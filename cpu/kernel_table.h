@@ -54,19 +54,30 @@ struct PrepareArgs {
   void* out = nullptr;  // the whole buffer, 64-byte aligned
 };
 
-// C[m, n] += A[m, k] B[n, k]^T, bf16 products and f32 sums, for training. Strides count floats from
-// one stored row to the next. Nothing may overlap.
+// For training: C[m, n] = A[m, k] B[n, k]^T with bf16 products and f32 sums. Each operand is rounded
+// once into the layout that the tiles read (kernels/gemm_bf16_inl.h): squares of 32 rows, each a run
+// of `steps` steps of 32 columns.
+struct PackBf16Args {
+  const float* from = nullptr;  // [n_rows, n_columns], or [n_columns, n_rows] when is_transposed
+  size_t stride = 0;            // floats from one stored row to the next
+  bool is_transposed = false;
+  size_t n_rows = 0;
+  size_t n_columns = 0;
+  void* to = nullptr;     // the whole operand
+  size_t steps = 0;       // of the whole operand, even
+  size_t step_begin = 0;  // where these columns begin, even
+};
+// Strides count floats. Nothing may overlap.
 struct GemmBf16Args {
-  const float* a = nullptr;  // [m, k], or [k, m] when a_is_transposed
-  size_t a_stride = 0;
-  bool a_is_transposed = false;
-  const float* b = nullptr;  // [n, k], or [k, n] when b_is_transposed
-  size_t b_stride = 0;
-  bool b_is_transposed = false;
-  float* c = nullptr;  // [m, n]
+  const void* a = nullptr;
+  size_t a_steps = 0;  // steps from one square to the next
+  const void* b = nullptr;
+  size_t b_steps = 0;
+  size_t steps = 0;  // how many are multiplied, even
+  float* c = nullptr;
   size_t c_stride = 0;
-  size_t m = 0, n = 0, k = 0;
-  void* scratch = nullptr;  // gemm_bf16_scratch_bytes(m, k), 64-byte aligned
+  size_t m = 0, n = 0;
+  bool accumulates = false;  // C += instead of C =
 };
 
 // Rows [16 * group_begin, 16 * group_end) between row-major GGUF blocks and the packed layout.
@@ -117,7 +128,10 @@ struct MatmulKernels {
   MatmulKernel tiles_f16;
   MatmulKernel tiles_bf16;
 
-  void (*gemm_bf16)(const GemmBf16Args&) noexcept;  // null where there is no AMX
+  // bf16 GEMM for training: see the Args. Null where there is no AMX.
+  void (*pack_bf16_a)(const PackBf16Args&) noexcept;
+  void (*pack_bf16_b)(const PackBf16Args&) noexcept;
+  void (*gemm_bf16)(const GemmBf16Args&) noexcept;
 
   // Packing of the formats that are packed most; formats/packed.h packs any.
   PackKernel pack_q8_0;

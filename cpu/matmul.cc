@@ -165,9 +165,4 @@ void run_matmul(const MatmulPlan& plan, const Matrix& matrix, const void* activa
                .gated = result.gated});
 }
 
-size_t gemm_bf16_scratch_bytes(size_t m, size_t k) {
-  // A in tiles, 32 columns of B, and what aligning both takes: see kernels/gemm_bf16_inl.h.
-  return ((m + 31) / 32 + 1) * 32 * padded_columns(k) * 2 + 4096 + 2048;
-}
-
 }  // namespace ac::cpu

@@ -75,7 +75,4 @@ void run_matmul(const MatmulPlan& plan, const Matrix& matrix, const void* activa
                 size_t row_begin, size_t row_end, const MatmulResult& result,
                 void* scratch) noexcept;
 
-// Bytes of scratch for MatmulKernels::gemm_bf16, which is null where there is no AMX.
-size_t gemm_bf16_scratch_bytes(size_t m, size_t k);
-
 }  // namespace ac::cpu

@@ -1,6 +1,8 @@
-// C[m, n] += A[m, k] B on AMX tiles, from and to f32, for training: both operands are rounded to
-// bf16 once, into the layouts of amx_inl.h, and either may be transposed. One thread; callers split
-// m or n.
+// C[m, n] = A[m, k] B[n, k]^T on AMX tiles, for training. Both operands are rounded to bf16 once,
+// into the layouts of amx_inl.h, and either may come from a transposed matrix; products add up in
+// f32. One thread; callers split m, n and the packing.
+//
+//   operand  [squares of 32 rows][steps of 32 columns][2 tiles][1024 bytes], zeros where it is padded
 #pragma once
 
 #include "cpu/kernels/amx_inl.h"
@@ -24,73 +26,93 @@ AC_INLINE void load_square(const float* matrix, size_t stride, bool transposed, 
   const float* first = n_rows == 0 || n_columns == 0
                            ? matrix
                            : matrix + (transposed ? column * stride + row : row * stride + column);
+  if (n_lines >= 16 && n_in_line >= 16) {
 #pragma GCC unroll 16
-  for (size_t i = 0; i < 16; ++i) {
-    out[i] = i < n_lines && n_in_line > 0 ? load_part(first + i * stride, n_in_line) : zero();
+    for (size_t i = 0; i < 16; ++i) out[i] = load(first + i * stride);
+  } else {
+    for (size_t i = 0; i < 16; ++i) {
+      out[i] = i < n_lines && n_in_line > 0 ? load_part(first + i * stride, n_in_line) : zero();
+    }
   }
   if (transposed) transpose(out);
 }
 
-// 32 rows of A, from `row` on, as A tiles.
-void fill_a(const GemmBf16Args& args, size_t row, size_t steps, uint8_t* out) {
-  for (size_t step = 0; step < steps; ++step) {
-    for (size_t tile = 0; tile < 2; ++tile, out += kTileBytes) {
-      __m512 low[16];
-      __m512 high[16];
-      load_square(args.a, args.a_stride, args.a_is_transposed, args.m, args.k, row + 16 * tile,
-                  32 * step, low);
-      load_square(args.a, args.a_stride, args.a_is_transposed, args.m, args.k, row + 16 * tile,
-                  32 * step + 16, high);
+// A tile of 16 rows and 32 columns: line i is row i.
+AC_INLINE void fill_a_tile(const PackBf16Args& args, size_t row, size_t column, uint8_t* out) {
+  __m512 low[16];
+  __m512 high[16];
+  load_square(args.from, args.stride, args.is_transposed, args.n_rows, args.n_columns, row, column,
+              low);
+  load_square(args.from, args.stride, args.is_transposed, args.n_rows, args.n_columns, row,
+              column + 16, high);
 #pragma GCC unroll 16
-      for (size_t i = 0; i < 16; ++i) _mm512_store_si512(out + 64 * i, to_bf16(low[i], high[i]));
-    }
-  }
+  for (size_t i = 0; i < 16; ++i) _mm512_store_si512(out + 64 * i, to_bf16(low[i], high[i]));
 }
 
-// 32 columns of the product, rows of B = [n, k], from `row` on, as B tiles.
-void fill_b(const GemmBf16Args& args, size_t row, size_t steps, uint8_t* out) {
-  for (size_t step = 0; step < steps; ++step) {
-    for (size_t tile = 0; tile < 2; ++tile, out += kTileBytes) {
-      for (size_t half = 0; half < 2; ++half) {
-        // By columns of B: its transpose.
-        __m512 k[16];
-        load_square(args.b, args.b_stride, !args.b_is_transposed, args.k, args.n,
-                    32 * step + 16 * half, row + 16 * tile, k);
+// A tile of 16 rows and 32 columns: line i has columns 2i and 2i+1 of every row.
+AC_INLINE void fill_b_tile(const PackBf16Args& args, size_t row, size_t column, uint8_t* out) {
+#pragma GCC unroll 2
+  for (size_t half = 0; half < 2; ++half) {
+    __m512 k[16];
+    load_square(args.from, args.stride, !args.is_transposed, args.n_columns, args.n_rows,
+                column + 16 * half, row, k);
 #pragma GCC unroll 4
-        for (size_t i = 0; i < 16; i += 4) {
-          store_quad(out + 512 * half + 32 * i, k[i], k[i + 1], k[i + 2], k[i + 3]);
-        }
-      }
+    for (size_t i = 0; i < 16; i += 4) {
+      store_quad(out + 512 * half + 32 * i, k[i], k[i + 1], k[i + 2], k[i + 3]);
     }
   }
 }
 
+template <class FillTile>
+AC_INLINE void pack_squares(const PackBf16Args& args, uint8_t* first, const FillTile& fill_tile) {
+  const size_t steps = column_steps(args.n_columns);
+  for (size_t row = 0; row < args.n_rows; row += 32) {
+    uint8_t* out = first + (row / 32 * args.steps + args.step_begin) * kStepBytes;
+    for (size_t step = 0; step < steps; ++step, out += kStepBytes) {
+      fill_tile(args, row, 32 * step, out);
+      fill_tile(args, row + 16, 32 * step, out + kTileBytes);
+    }
+  }
+}
+
+void pack_bf16_a(const PackBf16Args& args) noexcept {
+  pack_squares(args, static_cast<uint8_t*>(args.to), fill_a_tile);
+}
+
+void pack_bf16_b(const PackBf16Args& args) noexcept {
+  pack_squares(args, static_cast<uint8_t*>(args.to), fill_b_tile);
+}
+
+// A product that C has no room for in whole squares, by way of a square of its own.
+void multiply_edge(const GemmBf16Args& args, const uint8_t* a, const uint8_t* b, float* c,
+                   size_t n_rows, size_t n_columns) {
+  alignas(64) float square[32 * 32];
+  multiply_square(a, b, args.steps, 32, 2, nullptr, 0, square, 32);
+  for (size_t i = 0; i < n_rows; ++i) {
+    for (size_t j = 0; j < n_columns; ++j) {
+      float& out = c[i * args.c_stride + j];
+      out = args.accumulates ? out + square[32 * i + j] : square[32 * i + j];
+    }
+  }
+}
+
+// A square of B stays in the first cache while all of A passes.
 void gemm_bf16(const GemmBf16Args& args) noexcept {
-  const size_t steps = column_steps(args.k);
-  const size_t square_bytes = steps * kStepBytes;
-  const size_t m_squares = (args.m + 31) / 32;
-  uint8_t* a = align_4096(args.scratch);
-  uint8_t* b = a + m_squares * square_bytes + 2048;
-  for (size_t i = 0; i < m_squares; ++i) fill_a(args, 32 * i, steps, a + i * square_bytes);
+  const auto* a = static_cast<const uint8_t*>(args.a);
+  const auto* b = static_cast<const uint8_t*>(args.b);
   configure_tiles();
-  for (size_t column = 0; column < args.n; column += 32) {
-    fill_b(args, column, steps, b);
+  for (size_t column = 0; column < args.n; column += 32, b += args.b_steps * kStepBytes) {
     const size_t n_columns = left(args.n, column) < 32 ? left(args.n, column) : 32;
-    for (size_t row = 0; row < args.m; row += 32) {
+    const uint8_t* a_square = a;
+    for (size_t row = 0; row < args.m; row += 32, a_square += args.a_steps * kStepBytes) {
       const size_t n_rows = left(args.m, row) < 32 ? left(args.m, row) : 32;
       float* c = args.c + row * args.c_stride + column;
-      const uint8_t* tiles = a + row / 32 * square_bytes;
-      if (n_rows == 32 && n_columns == 32) {
-        multiply_square(tiles, b, steps, 32, 2, c, args.c_stride, c, args.c_stride);
-        continue;
-      }
-      alignas(64) float corner[32 * 32] = {};
-      for (size_t i = 0; i < n_rows; ++i) {
-        for (size_t j = 0; j < n_columns; ++j) corner[32 * i + j] = c[i * args.c_stride + j];
-      }
-      multiply_square(tiles, b, steps, 32, 2, corner, 32, corner, 32);
-      for (size_t i = 0; i < n_rows; ++i) {
-        for (size_t j = 0; j < n_columns; ++j) c[i * args.c_stride + j] = corner[32 * i + j];
+      if (n_rows < 32 || n_columns < 32) {
+        multiply_edge(args, a_square, b, c, n_rows, n_columns);
+      } else if (args.accumulates) {
+        multiply_square(a_square, b, args.steps, 32, 2, c, args.c_stride, c, args.c_stride);
+      } else {
+        multiply_square(a_square, b, args.steps, 32, 2, nullptr, 0, c, args.c_stride);
       }
     }
   }

@@ -50,8 +50,12 @@ const MatmulKernels matmul_kernels = {
     .tiles_f16 = multiply_tiles<RowF16>,
     .tiles_bf16 = multiply_tiles<RowBf16>,
 #if defined(AC_ISA_amx)
+    .pack_bf16_a = pack_bf16_a,
+    .pack_bf16_b = pack_bf16_b,
     .gemm_bf16 = gemm_bf16,
 #else
+    .pack_bf16_a = nullptr,
+    .pack_bf16_b = nullptr,
     .gemm_bf16 = nullptr,
 #endif
     .pack_q8_0 = pack_matrix<GgufQ8>,

@@ -1,9 +1,10 @@
-// The small kernels, compiled once per instruction set.
+// The small kernels and those of training, compiled once per instruction set.
 #include "cpu/kernels/small_kernels.h"
 
 #include "cpu/kernels/attention_inl.h"
 #include "cpu/kernels/elementwise_inl.h"
 #include "cpu/kernels/kv_store_inl.h"
+#include "cpu/kernels/train_inl.h"
 #if defined(AC_ISA_amx)
 #include "cpu/kernels/attention_amx_inl.h"
 #endif
@@ -32,6 +33,22 @@ const SmallKernels small_kernels = {
     .attend_rows = kAttendRows,
 #endif
     .merge = merge,
+};
+
+extern const TrainKernels train_kernels;
+const TrainKernels train_kernels = {
+    .rms_norm_grad = rms_norm_grad,
+    .gated_silu_grad = gated_grad<Silu>,
+    .gated_gelu_tanh_grad = gated_grad<GeluTanh>,
+    .softcap_grad = softcap_grad,
+    .dot = dot,
+    .sum_of_squares = square_sum,
+    .softmax_row = softmax_row,
+    .softmax_row_grad = softmax_row_grad,
+    .cross_entropy_row = cross_entropy_row,
+    .cross_entropy = cross_entropy,
+    .divergence_row = divergence_row,
+    .adamw = adamw,
 };
 
 }  // namespace ac::cpu::AC_ISA

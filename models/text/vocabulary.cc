@@ -117,6 +117,21 @@ bool append_byte_level(std::string_view spelled, std::string& out) {
   return true;
 }
 
+std::string byte_level_spelling(std::string_view bytes) {
+  std::string spelled;
+  for (const char byte : bytes) {
+    const auto at = std::ranges::find(kByteOfCodePoint, static_cast<uint8_t>(byte));
+    const auto code = static_cast<uint32_t>(at - kByteOfCodePoint.begin());
+    if (code < 0x80) {
+      spelled.push_back(static_cast<char>(code));
+    } else {
+      spelled.push_back(static_cast<char>(0xc0u | code >> 6));
+      spelled.push_back(static_cast<char>(0x80u | (code & 0x3fu)));
+    }
+  }
+  return spelled;
+}
+
 Result<Vocabulary> Vocabulary::read(const Checkpoint& checkpoint, Spelling spelling) {
   Vocabulary vocabulary;
   AC_TRY_STATUS(vocabulary.read_tokens(checkpoint, spelling));

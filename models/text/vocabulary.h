@@ -84,5 +84,7 @@ class Vocabulary {
 // Appends the bytes that a byte-level spelling stands for; false, and nothing appended, where it
 // has a character outside GPT-2's alphabet of 256.
 bool append_byte_level(std::string_view spelled, std::string& out);
+// The other way: the characters that stand for `bytes`.
+std::string byte_level_spelling(std::string_view bytes);
 
 }  // namespace ac::text

@@ -17,6 +17,7 @@ extern const Verb kZooExtract;
 extern const Verb kPredictorTrain;
 extern const Verb kPredictorEval;
 extern const Verb kPredictorInfo;
+extern const Verb kTrain;
 extern const Verb kBench;
 extern const Verb kDoctor;
 extern const Verb kConfigShow;

@@ -45,54 +45,6 @@ bool is_choice(std::string_view choices, std::string_view text) {
   }
 }
 
-// Checks a value against its row; `where` is put in front of the message.
-Status check_value(const SettingRow& row, std::string_view text, std::string_view where) {
-  bool valid = true;
-  if (row.type == SettingType::kInteger) {
-    const auto value = parse_whole<int64_t>(text);
-    valid =
-        value && static_cast<double>(*value) >= row.min && static_cast<double>(*value) <= row.max;
-  } else if (row.type == SettingType::kNumber) {
-    const auto value = parse_whole<double>(text);
-    valid = value && std::isfinite(*value) && *value >= row.min && *value <= row.max;
-  } else if (row.type == SettingType::kYesNo) {
-    valid = parse_yes_no(text).has_value();
-  } else if (row.type == SettingType::kChoice) {
-    valid = is_choice(row.choices, text);
-  }
-  if (valid) return {};
-  return fail(ErrorCode::kInvalidArgument, "{}: {} is '{}', expected {}{}{}", where, row.key,
-              text.substr(0, 100), setting_range(row), row.unit.empty() ? "" : " ", row.unit);
-}
-
-// What is wrong with a key that the table does not have.
-Error unknown_key(std::string_view section, std::string_view key, std::string_view where) {
-  if (key == "api_key") {
-    return fail(ErrorCode::kInvalidArgument,
-                "{}: a key does not belong into an ini file: name the environment variable that "
-                "holds it with api_key_env, or the file with api_key_file",
-                where);
-  }
-  std::vector<std::string_view> sections, keys;
-  const SettingRow* elsewhere = nullptr;
-  for (const SettingRow& row : setting_rows()) {
-    if (sections.empty() || sections.back() != row.section) sections.push_back(row.section);
-    if (row.section == section) keys.push_back(row.key);
-    if (row.key == key) elsewhere = &row;
-  }
-  if (elsewhere != nullptr) {
-    return fail(ErrorCode::kInvalidArgument, "{}: key '{}' belongs into [{}], found it {}", where,
-                key, elsewhere->section,
-                section.empty() ? "before the first section" : fmt::format("in [{}]", section));
-  }
-  if (keys.empty()) {
-    return fail(ErrorCode::kInvalidArgument, "{}: unknown section [{}]{}", where, section,
-                did_you_mean(section, sections));
-  }
-  return fail(ErrorCode::kInvalidArgument, "{}: unknown key '{}' in [{}]{}", where, key, section,
-              did_you_mean(key, keys));
-}
-
 std::optional<std::string_view> variable(std::span<const std::string> environment,
                                          std::string_view name) {
   for (const std::string& entry : environment) {
@@ -128,15 +80,62 @@ std::string user_file(std::span<const std::string> environment) {
   return home.empty() ? "" : fmt::format("{}/.config/agentcompress/config.ini", home);
 }
 
-std::string resolve_path(std::string_view text, const std::string& ini_path,
-                         std::string_view home) {
+}  // namespace
+
+Status check_setting(const SettingRow& row, std::string_view text, std::string_view where) {
+  bool valid = true;
+  if (row.type == SettingType::kInteger) {
+    const auto value = parse_whole<int64_t>(text);
+    valid =
+        value && static_cast<double>(*value) >= row.min && static_cast<double>(*value) <= row.max;
+  } else if (row.type == SettingType::kNumber) {
+    const auto value = parse_whole<double>(text);
+    valid = value && std::isfinite(*value) && *value >= row.min && *value <= row.max;
+  } else if (row.type == SettingType::kYesNo) {
+    valid = parse_yes_no(text).has_value();
+  } else if (row.type == SettingType::kChoice) {
+    valid = is_choice(row.choices, text);
+  }
+  if (valid) return {};
+  return fail(ErrorCode::kInvalidArgument, "{}: {} is '{}', expected {}{}{}", where, row.key,
+              text.substr(0, 100), setting_range(row), row.unit.empty() ? "" : " ", row.unit);
+}
+
+Error unknown_setting(std::span<const SettingRow> rows, std::string_view section,
+                      std::string_view key, std::string_view where) {
+  if (key == "api_key") {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: a key does not belong into an ini file: name the environment variable that "
+                "holds it with api_key_env, or the file with api_key_file",
+                where);
+  }
+  std::vector<std::string_view> sections, keys;
+  const SettingRow* elsewhere = nullptr;
+  for (const SettingRow& row : rows) {
+    if (sections.empty() || sections.back() != row.section) sections.push_back(row.section);
+    if (row.section == section) keys.push_back(row.key);
+    if (row.key == key) elsewhere = &row;
+  }
+  if (elsewhere != nullptr) {
+    return fail(ErrorCode::kInvalidArgument, "{}: key '{}' belongs into [{}], found it {}", where,
+                key, elsewhere->section,
+                section.empty() ? "before the first section" : fmt::format("in [{}]", section));
+  }
+  if (keys.empty()) {
+    return fail(ErrorCode::kInvalidArgument, "{}: unknown section [{}]{}", where, section,
+                did_you_mean(section, sections));
+  }
+  return fail(ErrorCode::kInvalidArgument, "{}: unknown key '{}' in [{}]{}", where, key, section,
+              did_you_mean(key, keys));
+}
+
+std::string resolve_setting_path(std::string_view text, const std::string& ini_path,
+                                 std::string_view home) {
   if (text.starts_with("~/") && !home.empty()) return fmt::format("{}/{}", home, text.substr(2));
   const size_t slash = ini_path.rfind('/');
   if (text.empty() || text.starts_with('/') || slash == std::string::npos) return std::string(text);
   return fmt::format("{}/{}", ini_path.substr(0, slash), text);
 }
-
-}  // namespace
 
 SettingSources SettingSources::of_process() {
   SettingSources sources;
@@ -204,10 +203,10 @@ Status Settings::apply_ini(std::string_view text, const std::string& path, std::
       continue;
     }
     const SettingRow* row = find_setting(name);
-    if (row == nullptr) return unknown_key(entry.section, entry.key, where);
-    AC_TRY_STATUS(check_value(*row, entry.value, where));
+    if (row == nullptr) return unknown_setting(setting_rows(), entry.section, entry.key, where);
+    AC_TRY_STATUS(check_setting(*row, entry.value, where));
     values_[name] = {
-        row->type == SettingType::kPath ? resolve_path(entry.value, path, home) : entry.value,
+        row->type == SettingType::kPath ? resolve_setting_path(entry.value, path, home) : entry.value,
         where};
   }
   if (seen.find("version") == seen.end()) {
@@ -224,7 +223,7 @@ Status Settings::apply_environment(std::span<const std::string> environment) {
     const auto text = variable(environment, names.back());
     if (!text) continue;
     const std::string where = fmt::format("environment {}", names.back());
-    AC_TRY_STATUS(check_value(row, *text, where));
+    AC_TRY_STATUS(check_setting(row, *text, where));
     values_[setting_name(row)] = {std::string(*text), where};
   }
   for (const std::string& entry : environment) {
@@ -244,7 +243,7 @@ Status Settings::apply_flags(const SettingSources& sources) {
     const SettingRow* row = find_setting(name);
     AC_CHECK(row != nullptr);
     const std::string where = fmt::format("flag {}", setting_flag(*row));
-    AC_TRY_STATUS(check_value(*row, text, where));
+    AC_TRY_STATUS(check_setting(*row, text, where));
     values_[name] = {text, where};
   }
   return {};

@@ -50,6 +50,15 @@ std::string setting_environment(const SettingRow& row);  // AGENTCOMPRESS_ENGINE
 // What values may be: "1 to 256", "cpu|vulkan", "yes|no", "text".
 std::string setting_range(const SettingRow& row);
 
+// Errors: kInvalidArgument, with `where` in front, when `text` is not what the row allows.
+Status check_setting(const SettingRow& row, std::string_view text, std::string_view where);
+// That `rows` have no such key, with the nearest one.
+Error unknown_setting(std::span<const SettingRow> rows, std::string_view section,
+                      std::string_view key, std::string_view where);
+// A path in an ini file at `ini_path`: absolute, of the home folder (~/), or relative to the file.
+std::string resolve_setting_path(std::string_view text, const std::string& ini_path,
+                                 std::string_view home);
+
 // Where values are looked for. Defaults are this process's; tests give their own.
 struct SettingSources {
   std::string config_file;  // --config; "": ./agentcompress.ini if it exists

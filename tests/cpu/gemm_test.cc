@@ -1,10 +1,14 @@
-// gemm_bf16 in its four transpositions and odd shapes against a double loop, C accumulated.
+// Gemm in both kinds, its four transpositions and odd shapes against a double loop; poisoned memory,
+// operands put together from parts, and rows of operands.
+#include "cpu/gemm.h"
+
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "cpu/matmul.h"
+#include "runtime/core/tensor.h"
 #include "tests/cpu/isa_fixture.h"
 
 namespace ac::cpu {
@@ -23,68 +27,133 @@ std::vector<float> random_floats(size_t n, uint64_t seed) {
   return values;
 }
 
-class GemmTest : public IsaTest {};
+// A matrix with a gap behind every row, so that strides are seen to be used; the gap is NaN, so that
+// reading it is seen too.
+struct Matrix {
+  Matrix(size_t rows, size_t columns, bool transposed, uint64_t seed)
+      : n_rows(rows), n_columns(columns), is_transposed(transposed) {
+    stride = (transposed ? rows : columns) + 3;
+    values = random_floats((transposed ? columns : rows) * stride, seed);
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (i % stride >= stride - 3) values[i] = std::nanf("");
+    }
+  }
+  double at(size_t row, size_t column) const {
+    return static_cast<double>(is_transposed ? values[column * stride + row]
+                                             : values[row * stride + column]);
+  }
+  GemmSource source() const { return columns(0, n_columns); }
+  GemmSource columns(size_t begin, size_t n) const {
+    return {.data = values.data() + (is_transposed ? begin * stride : begin),
+            .n_rows = n_rows,
+            .n_columns = n,
+            .stride = stride,
+            .is_transposed = is_transposed};
+  }
+  size_t n_rows, n_columns, stride = 0;
+  bool is_transposed;
+  std::vector<float> values;
+};
+
+Buffer poisoned(size_t size_bytes) {
+  Buffer memory = std::move(*Buffer::allocate(size_bytes + 64));
+  std::ranges::fill(memory.as<uint8_t>(), uint8_t{0xff});  // NaN wherever it is not written
+  return memory;
+}
+
+class GemmTest : public IsaTest {
+ protected:
+  std::vector<GemmKind> kinds() const {
+    std::vector<GemmKind> kinds = {GemmKind::kF32};
+    if (Gemm::best_kind(*isa_) == GemmKind::kBf16) kinds.push_back(GemmKind::kBf16);
+    return kinds;
+  }
+
+  // `c` was `before` and has a gap of 2 behind every row.
+  void check(GemmKind kind, const Matrix& a, const Matrix& b, const std::vector<float>& before,
+             const std::vector<float>& c, Gemm::Store store) {
+    const size_t n = b.n_rows, stride = n + 2, k = a.n_columns;
+    // Both factors to 8 significant bits (bf16), and k additions in f32 in any order.
+    const double rounding = kind == GemmKind::kBf16 ? 2 * 0x1p-8 + 0x1p-16 : 0;
+    for (size_t i = 0; i < a.n_rows; ++i) {
+      for (size_t j = 0; j < stride; ++j) {
+        const float was = before[i * stride + j];
+        if (j >= n) {
+          ASSERT_EQ(c[i * stride + j], was) << "wrote between rows";
+          continue;
+        }
+        double exact = store == Gemm::Store::kAdd ? static_cast<double>(was) : 0;
+        double magnitude = std::abs(exact);
+        for (size_t l = 0; l < k; ++l) {
+          exact += a.at(i, l) * b.at(j, l);
+          magnitude += std::abs(a.at(i, l) * b.at(j, l));
+        }
+        const double tolerance = (rounding + static_cast<double>(k + 16) * 0x1p-24) * magnitude;
+        ASSERT_NEAR(static_cast<double>(c[i * stride + j]), exact, tolerance)
+            << a.n_rows << 'x' << n << 'x' << k << " at " << i << ',' << j;
+      }
+    }
+  }
+};
+
+constexpr Shape kShapes[] = {{1, 1, 1},     {16, 16, 32},  {32, 32, 64},  {33, 31, 65},
+                             {5, 100, 17},  {64, 48, 200}, {100, 7, 130}, {128, 96, 64},
+                             {96, 160, 320}};
 
 TEST_F(GemmTest, EveryTranspositionAndShape) {
-  if (kernels().gemm_bf16 == nullptr) GTEST_SKIP() << isa_->name << " has no gemm_bf16";
-  for (const Shape& shape : {Shape{1, 1, 1},
-                             {16, 16, 32},
-                             {32, 32, 64},
-                             {33, 31, 65},
-                             {5, 100, 17},
-                             {64, 48, 200},
-                             {100, 7, 130}}) {
-    const auto [m, n, k] = shape;
-    for (bool a_is_transposed : {false, true}) {
-      for (bool b_is_transposed : {false, true}) {
-        // A gap behind every row, so that strides are seen to be used.
-        const size_t a_stride = (a_is_transposed ? m : k) + 3;
-        const size_t b_stride = (b_is_transposed ? n : k) + 1;
-        const size_t c_stride = n + 2;
-        const auto a = random_floats((a_is_transposed ? k : m) * a_stride, 1);
-        const auto b = random_floats((b_is_transposed ? k : n) * b_stride, 2);
-        const auto before = random_floats(m * c_stride, 3);
-        auto c = before;
-        Buffer scratch = std::move(*Buffer::allocate(gemm_bf16_scratch_bytes(m, k)));
-        for (uint8_t& byte : scratch.as<uint8_t>()) byte = 0xff;  // NaN wherever it is not written
-        kernels().gemm_bf16({.a = a.data(),
-                             .a_stride = a_stride,
-                             .a_is_transposed = a_is_transposed,
-                             .b = b.data(),
-                             .b_stride = b_stride,
-                             .b_is_transposed = b_is_transposed,
-                             .c = c.data(),
-                             .c_stride = c_stride,
-                             .m = m,
-                             .n = n,
-                             .k = k,
-                             .scratch = scratch.data()});
-        for (size_t i = 0; i < m; ++i) {
-          for (size_t j = 0; j < c_stride; ++j) {
-            const float was = before[i * c_stride + j];
-            if (j >= n) {
-              ASSERT_EQ(c[i * c_stride + j], was) << "wrote between rows";
-              continue;
-            }
-            double exact = static_cast<double>(was);
-            double magnitude = std::abs(exact);
-            for (size_t l = 0; l < k; ++l) {
-              const double x =
-                  static_cast<double>(a[a_is_transposed ? l * a_stride + i : i * a_stride + l]);
-              const double y =
-                  static_cast<double>(b[b_is_transposed ? l * b_stride + j : j * b_stride + l]);
-              exact += x * y;
-              magnitude += std::abs(x * y);
-            }
-            // Both factors to 8 significant bits, k additions in f32.
-            const double tolerance =
-                (2 * 0x1p-8 + 0x1p-16 + static_cast<double>(k + 16) * 0x1p-24) * magnitude;
-            ASSERT_NEAR(static_cast<double>(c[i * c_stride + j]), exact, tolerance)
-                << m << 'x' << n << 'x' << k << ' ' << a_is_transposed << b_is_transposed << " at "
-                << i << ',' << j;
-          }
+  for (const GemmKind kind : kinds()) {
+    const Gemm gemm(*isa_, kind);
+    for (const auto& [m, n, k] : kShapes) {
+      for (const int mode : {0, 1, 2, 3}) {
+        const Matrix a(m, k, mode % 2 != 0, 1), b(n, k, mode / 2 != 0, 2);
+        Buffer a_memory = poisoned(gemm.packed_bytes(m, k));
+        Buffer b_memory = poisoned(gemm.packed_bytes(n, k));
+        const GemmOperand left = gemm.a_from(a.source(), a_memory.data());
+        const GemmOperand right = gemm.b_from(b.source(), b_memory.data());
+        for (const Gemm::Store store : {Gemm::Store::kAssign, Gemm::Store::kAdd}) {
+          auto before = random_floats(m * (n + 2), 3);
+          if (store == Gemm::Store::kAssign) std::ranges::fill(before, 1e30f);
+          auto c = before;
+          gemm.multiply(left, right, c.data(), n + 2, store);
+          check(kind, a, b, before, c, store);
         }
       }
+    }
+  }
+}
+
+// What the trainer does with the gradient of a matrix: k arrives in ranges, in any order, stored
+// transposed; then rows of the product are computed apart.
+TEST_F(GemmTest, CollectedOperandsAndRowsOfThem) {
+  for (const GemmKind kind : kinds()) {
+    const Gemm gemm(*isa_, kind);
+    for (const auto& [m, n, k] : {Shape{70, 33, 300}, Shape{64, 64, 128}, Shape{5, 9, 20}}) {
+      const Matrix a(m, k, true, 4), b(n, k, true, 5);
+      Buffer a_memory = poisoned(gemm.collected_bytes(m, k));
+      Buffer b_memory = poisoned(gemm.collected_bytes(n, k));
+      const GemmOperand left = gemm.collected(m, k, true, true, a_memory.data());
+      const GemmOperand right = gemm.collected(n, k, true, false, b_memory.data());
+      std::vector<size_t> begins;
+      for (size_t begin = 0; begin < k; begin += 128) begins.push_back(begin);
+      std::ranges::reverse(begins);
+      for (const size_t begin : begins) {
+        const size_t width = std::min<size_t>(128, k - begin);
+        gemm.collect_a(left, a.columns(begin, width), begin);
+        gemm.collect_b(right, b.columns(begin, width), begin);
+      }
+      const auto before = random_floats(m * (n + 2), 6);
+      auto c = before;
+      for (size_t row = 0; row < m; row += 32) {
+        const size_t rows = std::min<size_t>(32, m - row);
+        gemm.multiply(gemm.rows(left, row, rows), right, c.data() + row * (n + 2), n + 2,
+                      Gemm::Store::kAdd);
+      }
+      check(kind, a, b, before, c, Gemm::Store::kAdd);
+      if (kind != GemmKind::kBf16) continue;
+      // Split or whole: the same bits.
+      auto whole = before;
+      gemm.multiply(left, right, whole.data(), n + 2, Gemm::Store::kAdd);
+      EXPECT_EQ(whole, c);
     }
   }
 }

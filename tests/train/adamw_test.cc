@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
+
+#include "runtime/core/rng.h"
 
 namespace ac {
 namespace {
@@ -60,6 +64,58 @@ TEST(ClipGradient, ShortensOnlyWhatIsTooLong) {
   std::array<float, 2> nothing = {0.0f, 0.0f};
   EXPECT_DOUBLE_EQ(clip_gradient(nothing, 1.0), 0.0);
   EXPECT_EQ(nothing, (std::array<float, 2>{0.0f, 0.0f}));
+}
+
+// On a team: the same bits for any number of threads, near the portable step, and the gradient is
+// gone afterwards.
+TEST(AdamW, OnATeam) {
+  const Result<const cpu::Isa*> isa = cpu::choose_isa();
+  ASSERT_TRUE(isa.has_value());
+  constexpr size_t n = 100003;
+  const std::vector<DecayRange> ranges = {{0, 1000, true}, {1000, 1016, false}, {1016, n, true}};
+  std::vector<bool> decays(n, true);
+  std::fill(decays.begin() + 1000, decays.begin() + 1016, false);
+  Rng rng(8);
+  std::vector<float> start(n), gradient(n);
+  for (size_t i = 0; i < n; ++i) {
+    start[i] = static_cast<float>(rng.normal());
+    gradient[i] = static_cast<float>(rng.normal());
+  }
+  AdamW plain({}, decays);
+  std::vector<float> expected = start, halved = gradient;
+  for (float& g : halved) g *= 0.5f;
+  for (int step = 0; step < 3; ++step) plain.step(expected, halved, 0.01f);
+  std::vector<float> first;
+  for (const int n_threads : {1, 2, 5}) {
+    cpu::ThreadTeam team({.n_threads = n_threads, .pin = false});
+    EXPECT_NEAR(gradient_length(**isa, team, gradient), clip_gradient(halved, 1e9) * 2, 1e-3);
+    AdamW adamw({}, ranges);
+    std::vector<float> parameters = start;
+    for (int step = 0; step < 3; ++step) {
+      std::vector<float> g = gradient;
+      adamw.step(**isa, team, parameters, g, 0.01f, 0.5f);
+      ASSERT_EQ(std::count(g.begin(), g.end(), 0.0f), static_cast<ptrdiff_t>(n));
+    }
+    if (first.empty()) first = parameters;
+    EXPECT_EQ(parameters, first);
+    for (size_t i = 0; i < n; ++i) ASSERT_NEAR(parameters[i], expected[i], 1e-5f) << i;
+  }
+}
+
+TEST(AdamW, GoesOnWhereItWas) {
+  AdamW whole({}, {true, true});
+  std::array<float, 2> a = {1.0f, -2.0f};
+  const std::array<float, 2> gradient = {0.3f, 0.1f};
+  for (int step = 0; step < 4; ++step) whole.step(a, gradient, 0.01f);
+  AdamW resumed({}, {true, true});
+  std::copy(whole.mean().begin(), whole.mean().end(), resumed.mean().begin());
+  std::copy(whole.square().begin(), whole.square().end(), resumed.square().begin());
+  resumed.resume_at(4);
+  EXPECT_EQ(resumed.n_steps(), 4);
+  std::array<float, 2> b = a;
+  whole.step(a, gradient, 0.01f);
+  resumed.step(b, gradient, 0.01f);
+  EXPECT_EQ(a, b);
 }
 
 }  // namespace

@@ -1,0 +1,163 @@
+#include "models/train/lm_trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+namespace ac {
+namespace {
+
+cpu::GemmKind gemm_kind(const cpu::Isa& isa, const LmTrainerOptions& options) {
+  return options.f32_products ? cpu::GemmKind::kF32 : cpu::Gemm::best_kind(isa);
+}
+
+std::vector<DecayRange> decay_ranges(const Parameters& parameters) {
+  std::vector<DecayRange> ranges;
+  for (const Parameters::Entry& entry : parameters.entries()) {
+    if (!ranges.empty()) ranges.back().end = entry.offset;
+    ranges.push_back({.begin = entry.offset, .end = entry.offset, .decays = entry.is_matrix()});
+  }
+  if (!ranges.empty()) ranges.back().end = parameters.size();
+  return ranges;
+}
+
+std::vector<int32_t> all_rows(size_t n) {
+  std::vector<int32_t> rows(n);
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+Status prepare(const Checkpoint& checkpoint, TapeBackend& tape, Model* model) {
+  AC_TRY(*model, load_model(checkpoint, tape));
+  return tape.create_kv(model->config.kv_shape(1, model->config.n_context, KvFormat::kF32));
+}
+
+}  // namespace
+
+LmTrainer::LmTrainer(const cpu::Isa& isa, Parameters& parameters, const LmTrainerOptions& options)
+    : isa_(isa),
+      parameters_(parameters),
+      options_(options),
+      team_({.n_threads = options.n_threads}) {
+  tape_ = std::make_unique<TapeBackend>(
+      isa, team_, parameters,
+      TapeOptions{.gemm = gemm_kind(isa, options), .chunk_rows = options.chunk_rows});
+  optimizer_ = std::make_unique<AdamW>(options.adamw, decay_ranges(parameters));
+}
+
+Result<std::unique_ptr<LmTrainer>> LmTrainer::create(Parameters& parameters,
+                                                     const LmTrainerOptions& options) {
+  AC_TRY(const cpu::Isa* isa, cpu::choose_isa());
+  std::unique_ptr<LmTrainer> trainer(new LmTrainer(*isa, parameters, options));
+  AC_TRY_STATUS(prepare(parameters.checkpoint(), *trainer->tape_, &trainer->model_));
+  return trainer;
+}
+
+Result<StepLoss> LmTrainer::run(const Pack& pack, const LossOptions& loss) {
+  rows_ = all_rows(pack.tokens.size());
+  tape_->begin_step(pack.batch());
+  tape_->loss(forward(*tape_, model_, rows_), loss);
+  AC_TRY_STATUS(tape_->end_step());
+  return tape_->step_loss();
+}
+
+Result<StepReport> LmTrainer::step(std::span<const Pack> packs, float learning_rate,
+                                   const Distillation& distillation) {
+  double weight = 0;
+  for (const Pack& pack : packs) weight += pack.total_weight();
+  if (!(weight > 0)) {
+    return fail(ErrorCode::kInvalidArgument, "a step without tokens that count");
+  }
+  StepReport report;
+  tape_->set_pass(TapeBackend::Pass::kForwardAndBack);
+  const auto clear_gradients = [&] { std::ranges::fill(parameters_.gradients(), 0.0f); };
+  const float share = distillation.teacher ? distillation.share : 0.0f;
+  for (const Pack& pack : packs) {
+    const auto scaled = [&](std::vector<float>& to, float factor) {
+      to.resize(pack.weights.size());
+      std::ranges::transform(pack.weights, to.begin(), [&](float w) {
+        return static_cast<float>(static_cast<double>(w * factor) / weight);
+      });
+    };
+    LossOptions loss{.targets = pack.targets};
+    scaled(weights_, 1.0f - share);
+    loss.weights = weights_;
+    if (share > 0) {
+      auto rows = distillation.teacher(pack);
+      if (!rows) {
+        clear_gradients();
+        return rows.error();
+      }
+      loss.teacher = std::move(*rows);
+      scaled(teacher_weights_, share);
+      loss.teacher_weights = teacher_weights_;
+    }
+    const Result<StepLoss> done = run(pack, loss);
+    if (!done) {
+      clear_gradients();
+      return done.error();
+    }
+    report.loss += done->cross_entropy + done->divergence;
+    report.divergence += done->divergence;
+    report.n_tokens += static_cast<int64_t>(pack.tokens.size());
+  }
+  report.gradient_length = gradient_length(isa_, team_, parameters_.gradients());
+  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_length)) {
+    clear_gradients();
+    return fail(ErrorCode::kInvalidArgument,
+                "the loss is {} and the gradient's length {}: the learning rate is too high",
+                report.loss, report.gradient_length);
+  }
+  const auto longest = static_cast<double>(options_.clip_length);
+  const double scale = report.gradient_length > longest ? longest / report.gradient_length : 1.0;
+  optimizer_->step(isa_, team_, parameters_.values(), parameters_.gradients(), learning_rate,
+                   static_cast<float>(scale));
+  tape_->weights_changed();
+  return report;
+}
+
+Result<double> LmTrainer::loss(std::span<const Pack> packs) {
+  double sum = 0, weight = 0;
+  tape_->set_pass(TapeBackend::Pass::kForward);
+  for (const Pack& pack : packs) {
+    AC_TRY(const StepLoss loss, run(pack, {.targets = pack.targets, .weights = pack.weights}));
+    sum += loss.cross_entropy;
+    weight += pack.total_weight();
+  }
+  return weight > 0 ? sum / weight : 0.0;
+}
+
+Result<std::unique_ptr<Teacher>> Teacher::create(const Checkpoint& checkpoint,
+                                                 const LmTrainerOptions& options) {
+  AC_TRY(const cpu::Isa* isa, cpu::choose_isa());
+  std::unique_ptr<Teacher> teacher(new Teacher(options));
+  AC_TRY(teacher->nothing_, Parameters::create(Checkpoint()));
+  teacher->tape_ = std::make_unique<TapeBackend>(
+      *isa, teacher->team_, *teacher->nothing_,
+      TapeOptions{.gemm = gemm_kind(*isa, options), .chunk_rows = options.chunk_rows});
+  AC_TRY_STATUS(prepare(checkpoint, *teacher->tape_, &teacher->model_));
+  return teacher;
+}
+
+Result<TeacherRows> Teacher::rows(const Pack& pack) {
+  const std::vector<int32_t> rows = all_rows(pack.tokens.size());
+  tape_->begin_step(pack.batch());
+  const Value out = forward(*tape_, model_, rows);
+  const auto n_cols = static_cast<size_t>(out.n_cols);
+  const uint64_t size_bytes = rows.size() * n_cols * sizeof(float);
+  if (logits_.size_bytes() < size_bytes) {
+    AC_TRY(logits_, Buffer::allocate(size_bytes));
+  }
+  float* logits = logits_.as<float>().data();
+  tape_->visit_rows(out, [logits, n_cols](int32_t begin, std::span<const float> values) {
+    std::ranges::copy(values, logits + static_cast<size_t>(begin) * n_cols);
+  });
+  AC_TRY_STATUS(tape_->end_step());
+  return TeacherRows([logits, n_cols](int32_t begin, int32_t end, float* to) {
+    std::memcpy(to, logits + static_cast<size_t>(begin) * n_cols,
+                static_cast<size_t>(end - begin) * n_cols * sizeof(float));
+  });
+}
+
+}  // namespace ac

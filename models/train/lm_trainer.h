@@ -1,0 +1,94 @@
+// One optimiser's step of a language model: packs go forward and back, gradients add up, AdamW moves
+// the parameters. What is trained on, for how long and what is written is others' business.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "models/arch/model.h"
+#include "models/train/adamw.h"
+#include "models/train/sequences.h"
+#include "models/train/tape.h"
+
+namespace ac {
+
+struct LmTrainerOptions {
+  int n_threads = 0;          // 0: one per usable core
+  bool f32_products = false;  // even where there is a bf16 unit
+  int32_t chunk_rows = 128;
+  AdamWOptions adamw{.beta1 = 0.9f, .beta2 = 0.95f, .epsilon = 1e-8f, .weight_decay = 0.1f};
+  float clip_length = 1.0f;  // longest gradient
+};
+
+// Learning from a teacher: `share` of the loss is the divergence from its logits, the rest is the
+// cross-entropy of the targets.
+struct Distillation {
+  // The teacher's rows for a pack of this step; the function that comes back is called until the
+  // step ends. Errors end the step, and parameters stay as they are.
+  std::function<Result<TeacherRows>(const Pack& pack)> teacher{};
+  float share = 1.0f;
+};
+
+struct StepReport {
+  double loss = 0;        // per unit of weight, in nats
+  double divergence = 0;  // the part of it that came from the teacher
+  double gradient_length = 0;
+  int64_t n_tokens = 0;
+};
+
+// Same packs, same parameters, same bits, for any number of threads.
+class LmTrainer {
+ public:
+  // `parameters` outlive the trainer. Matrices decay, vectors do not.
+  // Errors: those of load_model and choose_isa.
+  static Result<std::unique_ptr<LmTrainer>> create(Parameters& parameters,
+                                                   const LmTrainerOptions& options);
+
+  // One step on all packs together. Errors: kOutOfMemory, kInvalidArgument (a loss that is not a
+  // number: parameters stay as they are), those of a teacher.
+  Result<StepReport> step(std::span<const Pack> packs, float learning_rate,
+                          const Distillation& distillation = {});
+  // The loss alone. Errors: kOutOfMemory.
+  Result<double> loss(std::span<const Pack> packs);
+
+  const Model& model() const { return model_; }
+  AdamW& optimizer() { return *optimizer_; }
+  int n_threads() const { return team_.n_threads(); }
+  // Parameters were changed from outside.
+  void parameters_changed() { tape_->weights_changed(); }
+
+ private:
+  LmTrainer(const cpu::Isa& isa, Parameters& parameters, const LmTrainerOptions& options);
+  Result<StepLoss> run(const Pack& pack, const LossOptions& loss);
+
+  const cpu::Isa& isa_;
+  Parameters& parameters_;
+  LmTrainerOptions options_;
+  cpu::ThreadTeam team_;
+  std::unique_ptr<TapeBackend> tape_;
+  std::unique_ptr<AdamW> optimizer_;
+  Model model_;
+  std::vector<float> weights_, teacher_weights_;
+  std::vector<int32_t> rows_;
+};
+
+// A model that gives logits to learn from; its weights may be of any format.
+class Teacher {
+ public:
+  // `checkpoint` outlives it. Errors: those of load_model and choose_isa.
+  static Result<std::unique_ptr<Teacher>> create(const Checkpoint& checkpoint,
+                                                 const LmTrainerOptions& options);
+  // Logits of every token of the pack, valid until the next call. Errors: kOutOfMemory.
+  Result<TeacherRows> rows(const Pack& pack);
+
+ private:
+  explicit Teacher(const LmTrainerOptions& options) : team_({.n_threads = options.n_threads}) {}
+  cpu::ThreadTeam team_;
+  std::unique_ptr<Parameters> nothing_;  // to train
+  std::unique_ptr<TapeBackend> tape_;
+  Model model_;
+  Buffer logits_;
+};
+
+}  // namespace ac

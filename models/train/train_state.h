@@ -1,0 +1,40 @@
+// A training run on disk, to be gone on with: a GGUF file with the model's own tensors in f32 (so it
+// is a model, too) and beside them the optimiser's two running means and where the run is.
+#pragma once
+
+#include <string>
+
+#include "models/train/adamw.h"
+#include "models/train/parameters.h"
+#include "models/train/sequences.h"
+
+namespace ac {
+
+// How the two running means are written. kSmall: the mean in Q4_0 and the root of the mean square
+// in Q8_0, 5.63 bytes a parameter in all, instead of 12 (kF32) or 8 (kBF16).
+enum class MomentFormat { kF32, kBF16, kSmall };
+
+struct TrainPlace {
+  int64_t step = 0;
+  int64_t n_tokens = 0;
+  PackStream::Place place;
+};
+
+// Written to a temporary file, synced, renamed. Where writing rounds the running means, the
+// optimiser goes on with the rounded ones: whoever resumes does what the run that wrote does.
+// `recipe` is kept as it is. Errors: kIo, kOutOfMemory.
+Status save_train_state(const std::string& path, const Parameters& parameters, AdamW& optimizer,
+                        MomentFormat format, const TrainPlace& place, std::string_view recipe);
+
+struct TrainState {
+  std::unique_ptr<Parameters> parameters;
+  TrainPlace place;
+  std::string recipe;
+  std::vector<float> mean, square;  // as long as the parameters' array
+};
+// Errors: those of open_gguf; kCorruptFile (a file that is no training state, or a damaged one).
+Result<TrainState> load_train_state(const std::string& path);
+// The same of a file that has been read. Errors: kCorruptFile, kUnsupported, kOutOfMemory.
+Result<TrainState> parse_train_state(Checkpoint file);
+
+}  // namespace ac
