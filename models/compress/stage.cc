@@ -1,5 +1,7 @@
 #include "models/compress/stage.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -28,6 +30,11 @@ std::vector<std::string> strings_or_none(const Checkpoint& checkpoint, std::stri
 }
 
 }  // namespace
+
+std::string derived_key(std::string_view key, std::string_view text) {
+  const std::string both = fmt::format("{}\n{}", key, text);
+  return fmt::format("{:016x}", XXH3_64bits(both.data(), both.size()));
+}
 
 Result<BuildFolder> BuildFolder::open(const std::string& path) {
   BuildFolder folder;
@@ -87,8 +94,9 @@ Status BuildFolder::remove() const {
   return {};
 }
 
-Result<Part> Stage::part(const std::string& name, const std::function<Result<Part>()>& make) const {
-  const std::string file = fmt::format("{}-{}.gguf", parts_.key, name);
+Result<Part> Stage::keyed_part(const std::string& key, const std::string& name,
+                               const std::function<Result<Part>()>& make) const {
+  const std::string file = fmt::format("{}-{}.gguf", key, name);
   Part part;
   if (parts_.folder->has(file)) {
     AC_TRY(part.tensors, parts_.folder->load(file));

@@ -20,6 +20,9 @@
 
 namespace ac {
 
+// The key of what `text` says is done to what `key` stands for: 16 hexadecimal digits.
+std::string derived_key(std::string_view key, std::string_view text);
+
 // A folder of finished parts. Files in it are whole or not there.
 class BuildFolder {
  public:
@@ -49,9 +52,13 @@ struct Part {
 class Stage {
  public:
   struct Parts {
-    std::shared_ptr<const Checkpoint> from;  // unpacked
+    std::shared_ptr<const Checkpoint> base;  // what all variants come from, unpacked
+    std::shared_ptr<const Checkpoint> from;  // what this stage begins with, unpacked
     const BuildFolder* folder = nullptr;
-    std::string key;  // names the parts: says what was done to what, by a hash
+    // Keys name parts: each says by a hash what was done to what. `from_key` stands for `from`,
+    // `key` for what this stage makes of it.
+    std::string from_key;
+    std::string key;
     cpu::ThreadTeam* team = nullptr;
     // Moments of `from`.
     std::function<Result<LayerMoments>(int32_t layer)> moments = {};
@@ -60,6 +67,7 @@ class Stage {
   };
   explicit Stage(Parts parts) : parts_(std::move(parts)) {}
 
+  const Checkpoint& base() const { return *parts_.base; }
   const Checkpoint& from() const { return *parts_.from; }
   std::shared_ptr<const Checkpoint> shared_from() const { return parts_.from; }
   cpu::ThreadTeam& team() const { return *parts_.team; }
@@ -70,9 +78,20 @@ class Stage {
   }
 
   // The part `name`: from the folder, or made and kept there.
-  Result<Part> part(const std::string& name, const std::function<Result<Part>()>& make) const;
+  Result<Part> part(const std::string& name, const std::function<Result<Part>()>& make) const {
+    return keyed_part(parts_.key, name, make);
+  }
+  // A part that depends on `from` and on what `text` says, and on nothing else of this stage:
+  // others that begin with the same share it.
+  Result<Part> shared_part(std::string_view text, const std::string& name,
+                           const std::function<Result<Part>()>& make) const {
+    return keyed_part(derived_key(parts_.from_key, text), name, make);
+  }
 
  private:
+  Result<Part> keyed_part(const std::string& key, const std::string& name,
+                          const std::function<Result<Part>()>& make) const;
+
   Parts parts_;
 };
 

@@ -86,8 +86,10 @@ class Workbench {
 
   // A stage on `from`, with parts of its own.
   Stage stage(const std::shared_ptr<const Checkpoint>& from) {
-    return Stage({.from = from,
+    return Stage({.base = base_,
+                  .from = from,
                   .folder = &*build_,
+                  .from_key = fmt::format("from{:04}", n_stages_),
                   .key = fmt::format("{:04}", n_stages_++),
                   .team = &team_,
                   .moments = [this, from](int32_t layer) -> Result<LayerMoments> {
