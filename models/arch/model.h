@@ -79,6 +79,9 @@ struct ModelCost {
   uint64_t macs_per_token = 0;
   uint64_t weight_bytes = 0;
   uint64_t bytes_per_token = 0;
+  // MACs times the bits of the weight in each, divided by 16: what they would be at 16 bits.
+  // Products within attention, which have no weights, count as they are.
+  double bit_ops_per_token = 0;
 };
 
 struct LoadOptions {

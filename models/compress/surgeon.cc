@@ -7,6 +7,8 @@
 namespace ac {
 namespace {
 
+int64_t first_step(int64_t n, int64_t unit) { return n % unit == 0 ? unit : n % unit; }
+
 // Below this share of live columns the matrices are packed: steps cost what is left, not what was.
 constexpr double kPackBelow = 0.75;
 
@@ -22,6 +24,8 @@ class Walk {
   }
 
   int64_t n_alive() const { return n_alive_; }
+  // Columns of the next step: the first takes what keeps the rest whole units.
+  int64_t step_columns() const { return first_step(n_alive_, options_.unit); }
 
   // The positions that leave next.
   Result<std::vector<int32_t>> choose() {
@@ -72,7 +76,7 @@ class Walk {
       live.push_back(static_cast<int32_t>(j));
     }
     const auto k = static_cast<std::ptrdiff_t>(
-        std::min<int64_t>(options_.unit, static_cast<int64_t>(live.size())));
+        std::min<int64_t>(step_columns(), static_cast<int64_t>(live.size())));
     std::partial_sort(live.begin(), live.begin() + k, live.end(), [&](int32_t a, int32_t b) {
       const double x = score[static_cast<size_t>(a)], y = score[static_cast<size_t>(b)];
       return x != y ? x < y : a < b;
@@ -149,7 +153,7 @@ Result<RemovalOrder> removal_order(const Matrix& w, const Matrix& h, const Surge
   AC_TRY(Matrix inverse, inverse_of(factor));
   AC_TRY(Matrix copy, copy_of(w));
   Walk walk(std::move(copy), std::move(inverse), options, team);
-  while (walk.n_alive() - options.unit >= options.least_kept && walk.n_alive() > 0) {
+  while (walk.n_alive() > 0 && walk.n_alive() - walk.step_columns() >= options.least_kept) {
     AC_TRY(const std::vector<int32_t> positions, walk.choose());
     AC_TRY(Removal removal, walk.remove(positions));
     order.steps.push_back(std::move(removal));
@@ -174,9 +178,10 @@ Result<RemovalOrder> removal_by_strength(const Matrix& w, const Matrix& h,
       return score[static_cast<size_t>(a)] < score[static_cast<size_t>(b)];
     });
   }
-  for (int64_t begin = 0; begin < n; begin += options.unit) {
+  for (int64_t begin = 0, end = 0; begin < n; begin = end) {
+    end = begin + first_step(n - begin, options.unit);
     Removal unit;
-    for (int64_t j = begin; j < std::min(n, begin + options.unit); ++j) {
+    for (int64_t j = begin; j < end; ++j) {
       const int32_t column = columns[static_cast<size_t>(j)];
       unit.columns.push_back(column);
       unit.loss += score[static_cast<size_t>(column)];
@@ -185,8 +190,10 @@ Result<RemovalOrder> removal_by_strength(const Matrix& w, const Matrix& h,
     std::sort(unit.columns.begin(), unit.columns.end());
     units.push_back(std::move(unit));
   }
-  std::stable_sort(units.begin(), units.end(),
-                   [](const Removal& a, const Removal& b) { return a.loss < b.loss; });
+  if (!options.free_units) {  // free ones ascend already, the smallest step first
+    std::stable_sort(units.begin(), units.end(),
+                     [](const Removal& a, const Removal& b) { return a.loss < b.loss; });
+  }
   int64_t alive = n;
   for (Removal& unit : units) {
     const auto size = static_cast<int64_t>(unit.columns.size());
