@@ -34,8 +34,10 @@ class CountingBackend final : public Backend {
   }
   Value matmul(Value x, WeightId id, WeightId bias) override {
     const Weight& w = weight(id);
-    cost.macs_per_token += static_cast<uint64_t>(x.n_rows) * static_cast<uint64_t>(w.n_out) *
-                           static_cast<uint64_t>(w.n_in);
+    const uint64_t macs = static_cast<uint64_t>(x.n_rows) * static_cast<uint64_t>(w.n_out) *
+                          static_cast<uint64_t>(w.n_in);
+    cost.macs_per_token += macs;
+    cost.bit_ops_per_token += static_cast<double>(macs) * w.bits_per_weight / 16;
     read_once(id);
     read_once(bias);
     return make(x.n_rows, w.n_out);
@@ -44,7 +46,9 @@ class CountingBackend final : public Backend {
   void store_kv(int32_t, Value, Value) override {}
   Value attend(Value q, const AttendOptions&) override {
     // One position: a product of q with k, one of a score with v.
-    cost.macs_per_token += 2 * static_cast<uint64_t>(q.n_rows) * static_cast<uint64_t>(q.n_cols);
+    const uint64_t macs = 2 * static_cast<uint64_t>(q.n_rows) * static_cast<uint64_t>(q.n_cols);
+    cost.macs_per_token += macs;
+    cost.bit_ops_per_token += static_cast<double>(macs);
     return make(q.n_rows, q.n_cols);
   }
   Value gated(Value gate, Value, Activation) override { return make(gate.n_rows, gate.n_cols); }
@@ -62,12 +66,13 @@ class CountingBackend final : public Backend {
     int32_t n_out = 0;
     int32_t n_in = 0;
     uint64_t size_bytes = 0;
+    double bits_per_weight = 0;
     bool read = false;
   };
 
   Result<WeightId> add_weight(const TensorView& view) {
     weights_.push_back({static_cast<int32_t>(view.n_rows()), static_cast<int32_t>(view.n_cols()),
-                        view.size_bytes, false});
+                        view.size_bytes, weight_format_info(view.format).bits_per_weight, false});
     cost.weight_bytes += view.size_bytes;
     cost.parameters += static_cast<uint64_t>(view.n_rows()) * static_cast<uint64_t>(view.n_cols());
     return static_cast<WeightId>(weights_.size() - 1);

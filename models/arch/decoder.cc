@@ -10,39 +10,62 @@
 namespace ac {
 namespace {
 
-Value linear(Backend& backend, Value x, const Linear& layer) {
-  if (layer.w_in != WeightId::kNone) x = backend.matmul(x, layer.w_in);
-  return backend.matmul(x, layer.w, layer.bias);
+// What the second factor of a low-rank layer reads; x itself where the layer is dense.
+Value inner(Backend& backend, Value x, const Linear& layer) {
+  return layer.w_in != WeightId::kNone ? backend.matmul(x, layer.w_in) : x;
 }
 
-// What attention reads of the cache, before the output projection. -> [n_tokens, n_heads * d_head]
-Value attend(Backend& backend, const Model& model, int32_t index, Value x, bool fill_cache_only) {
+Value linear(Backend& backend, Value x, const Linear& layer) {
+  return backend.matmul(inner(backend, x, layer), layer.w, layer.bias);
+}
+
+struct Projected {
+  Value n;  // what q, k and v read
+  Value q, k, v;
+};
+
+// Layers that share their first factor share its product.
+Projected project(Backend& backend, Value n, const LayerWeights& weights, bool without_q) {
+  Projected made{.n = n, .q = {}, .k = {}, .v = {}};
+  const Value in_k = inner(backend, n, weights.k);
+  const auto in = [&](const Linear& layer) {
+    return layer.w_in == weights.k.w_in ? in_k : inner(backend, n, layer);
+  };
+  if (!without_q) made.q = backend.matmul(in(weights.q), weights.q.w, weights.q.bias);
+  made.k = backend.matmul(in_k, weights.k.w, weights.k.bias);
+  made.v = backend.matmul(in(weights.v), weights.v.w, weights.v.bias);
+  return made;
+}
+
+struct Attended {
+  Value n;       // what q, k and v read
+  Value values;  // what attention reads of the cache, before o: [n_tokens, n_heads * d_head]
+};
+Attended attend(Backend& backend, const Model& model, int32_t index, Value x,
+                bool fill_cache_only) {
   const ModelConfig& config = model.config;
   const LayerConfig& layer = config.layers[static_cast<size_t>(index)];
   const LayerWeights& weights = model.layers[static_cast<size_t>(index)];
   const RopeId rope = layer.local_rope ? model.rope_local : model.rope;
 
   const Value n = backend.rms_norm(x, weights.attention_norm, config.norm_epsilon);
-  Value q;
-  if (!fill_cache_only) q = linear(backend, n, weights.q);
-  Value k = linear(backend, n, weights.k);
-  const Value v = linear(backend, n, weights.v);
+  auto [input, q, k, v] = project(backend, n, weights, fill_cache_only);
   if (weights.k_norm != WeightId::kNone) {
     k = backend.rms_norm(k, weights.k_norm, config.norm_epsilon, config.d_head);
   }
   backend.rope(k, config.d_head, rope);
   backend.store_kv(index, k, v);
-  if (fill_cache_only) return q;
+  if (fill_cache_only) return {input, {}};
 
   if (weights.q_norm != WeightId::kNone) {
     q = backend.rms_norm(q, weights.q_norm, config.norm_epsilon, config.d_head);
   }
   backend.rope(q, config.d_head, rope);
-  return backend.attend(q, {.layer = index,
-                            .n_heads = layer.n_heads,
-                            .scale = config.attention_scale,
-                            .softcap = config.attention_softcap,
-                            .window = layer.window});
+  return {input, backend.attend(q, {.layer = index,
+                                    .n_heads = layer.n_heads,
+                                    .scale = config.attention_scale,
+                                    .softcap = config.attention_softcap,
+                                    .window = layer.window})};
 }
 
 void add_attention(Backend& backend, const Model& model, const LayerWeights& weights, Value x,
@@ -54,19 +77,32 @@ void add_attention(Backend& backend, const Model& model, const LayerWeights& wei
   backend.add(x, y);
 }
 
-void add_feed_forward(Backend& backend, const Model& model, const LayerWeights& weights, Value x) {
+BlockValues add_feed_forward(Backend& backend, const Model& model, const LayerWeights& weights,
+                             Value x) {
   const ModelConfig& config = model.config;
   const Value n = backend.rms_norm(x, weights.ff_norm, config.norm_epsilon);
   const Value gate = linear(backend, n, weights.gate);
   const Value up = linear(backend, n, weights.up);
-  Value y = linear(backend, backend.gated(gate, up, config.activation), weights.down);
+  const Value hidden = backend.gated(gate, up, config.activation);
+  Value y = linear(backend, hidden, weights.down);
   if (weights.ff_post_norm != WeightId::kNone) {
     y = backend.rms_norm(y, weights.ff_post_norm, config.norm_epsilon);
   }
   backend.add(x, y);
+  return {n, hidden};
 }
 
 }  // namespace
+
+BlockValues run_attention_block(Backend& backend, const Model& model, int32_t index, Value x) {
+  const Attended attended = attend(backend, model, index, x, false);
+  add_attention(backend, model, model.layers[static_cast<size_t>(index)], x, attended.values);
+  return {attended.n, attended.values};
+}
+
+BlockValues run_feed_forward_block(Backend& backend, const Model& model, int32_t index, Value x) {
+  return add_feed_forward(backend, model, model.layers[static_cast<size_t>(index)], x);
+}
 
 Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows) {
   const ModelConfig& config = model.config;
@@ -96,7 +132,7 @@ Value forward(Backend& backend, const Model& model, std::span<const int32_t> log
       const bool narrows = i == last_attention;
       // The narrowed x has to outlive the scope, so the layer that makes it has none.
       if (!narrows) backend.begin_scope();
-      Value attended = attend(backend, model, i, x, narrows && logit_rows.empty());
+      Value attended = attend(backend, model, i, x, narrows && logit_rows.empty()).values;
       if (narrows) {
         if (logit_rows.empty()) return {};
         attended = narrow(attended);

@@ -79,12 +79,18 @@ struct ModelCost {
   uint64_t macs_per_token = 0;
   uint64_t weight_bytes = 0;
   uint64_t bytes_per_token = 0;
+  // MACs times the bits of the weight in each, divided by 16: what they would be at 16 bits.
+  // Products within attention, which have no weights, count as they are.
+  double bit_ops_per_token = 0;
 };
 
 struct LoadOptions {
   // The longest sequence that will be run; chooses between the rope factors of models that have two
   // sets (LongRoPE). 0: the trained context.
   int32_t n_context = 0;
+  // Binds the blocks of this layer and the rotation tables, nothing else; the model can then be
+  // run only by run_attention_block and run_feed_forward_block.
+  std::optional<int32_t> only_layer = std::nullopt;
 };
 
 // Every dimension is checked against a range and every tensor's shape against the dimensions; a
@@ -101,6 +107,17 @@ Result<ModelCost> model_cost(const Checkpoint& checkpoint);
 // batch, or no value (id -1) when there are none: then only the cache is filled. end_step() is the
 // caller's.
 Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows);
+
+// What the linear layers of one block read, [n_tokens, n] each.
+struct BlockValues {
+  Value normed;  // q, k and v; or gate and up
+  Value inner;   // o; or down
+};
+// One block of the forward pass on x [n_tokens, d_model], a row for each token of the batch, which
+// it changes in place. Opens no scope, so that everything can be read after end_step. REQUIRES: the
+// layer has such a block.
+BlockValues run_attention_block(Backend& backend, const Model& model, int32_t index, Value x);
+BlockValues run_feed_forward_block(Backend& backend, const Model& model, int32_t index, Value x);
 
 // Names of the architectures that can be loaded.
 std::vector<std::string> architecture_names();

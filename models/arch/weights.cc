@@ -3,7 +3,9 @@
 //
 // A linear layer `<name>` is `<name>.weight` [n_out, n_in], or, low-rank, the pair
 // `<name>.lowrank_out.weight` [n_out, rank] and `<name>.lowrank_in.weight` [rank, n_in]; a bias is
-// `<name>.bias` [n_out]. Layers that share one tensor are views of its rows.
+// `<name>.bias` [n_out]. Layers that share one tensor are views of its rows; q, k and v may share
+// the second factor of their pairs, `attn_qkv.lowrank_in.weight`, whose product is then computed
+// once.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -65,19 +67,21 @@ class Binder {
     return load(name, view);
   }
 
-  // `name` without ".weight".
+  // `name` without ".weight"; `shared` names the linear whose "lowrank_in" stands in for a missing
+  // one of its own.
   Result<Linear> linear(const std::string& name, int64_t n_out, int64_t n_in,
-                        bool bias_required = false) {
-    return linear_rows(name, {0, n_out, n_out}, n_in, bias_required);
+                        bool bias_required = false, const std::string& shared = {}) {
+    return linear_rows(name, {0, n_out, n_out}, n_in, bias_required, shared);
   }
 
   // The rows of `name` that belong to one of several layers.
   Result<Linear> linear_rows(const std::string& name, const RowRange& rows, int64_t n_in,
-                             bool bias_required = false) {
+                             bool bias_required = false, const std::string& shared = {}) {
     Linear linear;
     const std::string dense = name + ".weight";
     const std::string out = name + ".lowrank_out.weight";
-    const std::string in = name + ".lowrank_in.weight";
+    std::string in = name + ".lowrank_in.weight";
+    if (!shared.empty() && has(out) && !has(in)) in = shared + ".lowrank_in.weight";
     if (has(out) || has(in)) {
       if (has(dense)) {
         return fail(ErrorCode::kCorruptFile, "{}: tensor {} beside its low-rank factors",
@@ -194,9 +198,11 @@ Status bind_attention(Binder& binder, const Family& family, const ModelConfig& c
     AC_TRY(weights->k, binder.linear_rows(name, {q_rows, kv_rows, all}, d_model));
     AC_TRY(weights->v, binder.linear_rows(name, {q_rows + kv_rows, kv_rows, all}, d_model));
   } else {
-    AC_TRY(weights->q, binder.linear(block(names.q), q_rows, d_model, family.has_qkv_bias));
-    AC_TRY(weights->k, binder.linear(block(names.k), kv_rows, d_model, family.has_qkv_bias));
-    AC_TRY(weights->v, binder.linear(block(names.v), kv_rows, d_model, family.has_qkv_bias));
+    const std::string all = block(names.qkv);
+    const bool biased = family.has_qkv_bias;
+    AC_TRY(weights->q, binder.linear(block(names.q), q_rows, d_model, biased, all));
+    AC_TRY(weights->k, binder.linear(block(names.k), kv_rows, d_model, biased, all));
+    AC_TRY(weights->v, binder.linear(block(names.v), kv_rows, d_model, biased, all));
   }
   AC_TRY(weights->o, binder.linear(block(names.o), d_model, q_rows));
   if (family.has_qk_norm) {
@@ -260,15 +266,19 @@ Result<Model> load_model(const Checkpoint& checkpoint, Backend& backend,
   const ModelConfig& config = model.config;
   Binder binder(checkpoint, backend);
 
-  AC_TRY(model.embedding, binder.matrix("token_embd.weight", config.n_vocab, config.d_model));
-  AC_TRY(model.output_norm, binder.vector("output_norm.weight", config.d_model));
-  if (binder.has_linear("output")) {
-    AC_TRY(model.output, binder.linear("output", config.n_vocab, config.d_model));
-  } else {
-    model.output.w = model.embedding;
+  const bool whole = !options.only_layer.has_value();
+  if (whole) {
+    AC_TRY(model.embedding, binder.matrix("token_embd.weight", config.n_vocab, config.d_model));
+    AC_TRY(model.output_norm, binder.vector("output_norm.weight", config.d_model));
+    if (binder.has_linear("output")) {
+      AC_TRY(model.output, binder.linear("output", config.n_vocab, config.d_model));
+    } else {
+      model.output.w = model.embedding;
+    }
   }
   model.layers.resize(config.layers.size());
   for (size_t i = 0; i < model.layers.size(); ++i) {
+    if (!whole && i != static_cast<size_t>(*options.only_layer)) continue;
     const LayerConfig& layer = config.layers[i];
     const std::string prefix = fmt::format("blk.{}.", i);
     if (layer.n_heads > 0) {
@@ -278,7 +288,7 @@ Result<Model> load_model(const Checkpoint& checkpoint, Backend& backend,
       AC_TRY_STATUS(bind_feed_forward(binder, family, config, layer, prefix, &model.layers[i]));
     }
   }
-  AC_TRY_STATUS(binder.check_all_used());
+  if (whole) AC_TRY_STATUS(binder.check_all_used());
   const int32_t n_context = options.n_context > 0 ? options.n_context : config.n_context;
   AC_TRY_STATUS(bind_ropes(checkpoint, family, n_context, backend, &model));
   return model;

@@ -8,25 +8,12 @@
 #include "cpu/formats/packed.h"
 #include "models/arch/model.h"
 #include "models/compress/requantize.h"
+#include "models/compress/zoo_parts.h"
 #include "models/predictor/predictor.h"
 #include "models/store/gguf.h"
 
 namespace ac {
 namespace {
-
-constexpr std::string_view kTokenizerPrefix = "tokenizer.";
-
-// The base's name as a line of text: the last part of its path without ".gguf".
-std::string base_name(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  path.erase(0, path.rfind('/') + 1);  // npos + 1 is 0
-  if (path.ends_with(".gguf")) path.resize(path.size() - 5);
-  if (path.size() > 200) path.resize(200);
-  for (char& c : path) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '_';
-  }
-  return path;
-}
 
 // The format that holds the most bytes of matrices.
 WeightFormat main_format(const Checkpoint& checkpoint) {
@@ -49,36 +36,6 @@ Result<WeightFormat> target_format(std::string_view name) {
   }
   return fail(format ? ErrorCode::kUnsupported : ErrorCode::kInvalidArgument,
               "cannot make weights of format '{}', expected one of {}", name, known);
-}
-
-// q, k and v in one tensor, or gate and up: where one ends and the next begins must be the end of a
-// group of rows, because the decoder takes them apart.
-bool may_pack(const ModelConfig& config, std::string_view name, const TensorView& view) {
-  const bool fused_qkv = name.ends_with(".attn_qkv.weight");
-  const bool ff_up = name.ends_with(".ffn_up.weight");
-  if (!fused_qkv && !ff_up) return true;
-  for (const LayerConfig& layer : config.layers) {
-    const int64_t q_rows = int64_t{layer.n_heads} * config.d_head;
-    const int64_t kv_rows = int64_t{layer.n_kv_heads} * config.d_head;
-    if (fused_qkv && (q_rows % cpu::kPackedRows != 0 || kv_rows % cpu::kPackedRows != 0))
-      return false;
-    if (ff_up && view.n_rows() != layer.d_ff && layer.d_ff % cpu::kPackedRows != 0) return false;
-  }
-  return true;
-}
-
-// The tokenizer, once for all variants; and the weights without it.
-Checkpoint tokenizer_of(const Checkpoint& base) {
-  Checkpoint tokenizer;
-  tokenizer.origin = base.origin;
-  for (const auto& [key, value] : base.metadata) {
-    if (key.starts_with(kTokenizerPrefix)) tokenizer.metadata.emplace(key, value);
-  }
-  if (!tokenizer.metadata.empty()) {
-    tokenizer.metadata.emplace("general.architecture",
-                               MetaValue{MetaType::kString, std::string("tokenizer")});
-  }
-  return tokenizer;
 }
 
 // A variant in the making: its row of the manifest and its weights.
@@ -114,20 +71,10 @@ class VariantMaker {
       return fail(ErrorCode::kInvalidArgument, "variant '{}' would be no smaller than the base",
                   id);
     }
-    std::erase_if(rounded.checkpoint.metadata,
-                  [](const auto& pair) { return pair.first.starts_with(kTokenizerPrefix); });
-    AC_TRY(const ModelCost cost, model_cost(rounded.checkpoint));
+    remove_tokenizer(rounded.checkpoint);
     Made made;
-    made.variant.id = id;
-    made.variant.member = fmt::format("variants/{}.gguf", id);
+    AC_TRY(made.variant, describe_variant(id, rounded.checkpoint));
     if (target) made.variant.techniques = {"quantize " + id};
-    made.variant.parameters = cost.parameters;
-    made.variant.macs_per_token = cost.macs_per_token;
-    made.variant.weight_bytes = cost.weight_bytes;
-    made.variant.bytes_per_token = cost.bytes_per_token;
-    for (const auto& [name, view] : rounded.checkpoint.tensors) {
-      ++made.variant.formats[std::string(weight_format_info(view.format).name)];
-    }
     made.variant.notes = std::move(rounded.notes);
     made.weights = std::move(rounded.checkpoint);
     return made;
@@ -146,28 +93,6 @@ class VariantMaker {
   ModelConfig config_;
   std::unique_ptr<cpu::ThreadTeam> team_;
 };
-
-// Bit-operations per token: MACs times the bits of a weight.
-double bit_operations(const ZooVariant& variant) {
-  if (variant.parameters == 0) return 0;
-  return static_cast<double>(variant.macs_per_token) * 8 *
-         static_cast<double>(variant.weight_bytes) / static_cast<double>(variant.parameters);
-}
-
-void sort_cheapest_first(std::vector<ZooVariant>& variants) {
-  std::stable_sort(variants.begin(), variants.end(), [](const ZooVariant& a, const ZooVariant& b) {
-    return bit_operations(a) < bit_operations(b);
-  });
-}
-
-// Writes, and reads back what was written.
-Result<PackReport> write_and_report(const std::string& path, ZooDraft& draft) {
-  sort_cheapest_first(draft.manifest.variants);
-  AC_TRY_STATUS(write_zoo(path, draft));
-  AC_TRY(const std::shared_ptr<MappedFile const> file, MappedFile::open(path));
-  AC_TRY(const std::shared_ptr<const Zoo> zoo, Zoo::parse(file->bytes(), file, path));
-  return PackReport{zoo->manifest(), file->bytes().size()};
-}
 
 // Formats asked for, without repeats and without what is there already.
 Result<std::vector<WeightFormat>> wanted_formats(const std::vector<std::string>& names,

@@ -59,34 +59,11 @@ std::optional<uint32_t> file_type(WeightFormat format) {
   return std::nullopt;
 }
 
-struct Choice {
-  WeightFormat format;
-  std::string
-      reason;  // why it is not the format asked for; empty when it is, or was narrower already
-};
-
 // The matrix that makes the logits: rounding it coarsely costs more than anywhere else.
 bool is_output(std::string_view name, const Checkpoint& source) {
   if (name == "output.weight") return true;
   return name == "token_embd.weight" &&
          source.tensors.find("output.weight") == source.tensors.end();
-}
-
-Choice choose(std::string_view name, const TensorView& view, WeightFormat target,
-              const Checkpoint& source) {
-  if (view.n_axes != 2) return {view.format, ""};
-  Choice choice{target, ""};
-  if (is_output(name, source) && bits_of(target) < 8) {
-    choice = {WeightFormat::kQ8_0, "makes the logits, so it keeps 8 bits"};
-  }
-  const WeightFormatInfo& info = weight_format_info(choice.format);
-  if (view.n_cols() % info.block_weights != 0) {
-    choice = {WeightFormat::kF16, fmt::format("rows of {} weights are not whole {} blocks of {}",
-                                              view.n_cols(), info.name, info.block_weights)};
-  }
-  if (bits_of(view.format) <= bits_of(choice.format)) choice.format = view.format;
-  if (bits_of(choice.format) <= bits_of(target)) choice.reason.clear();
-  return choice;
 }
 
 // What went wrong in any of the threads.
@@ -178,6 +155,31 @@ Result<bool> add_converted(Checkpoint& to, const std::string& name, const Tensor
 
 }  // namespace
 
+FormatChoice choose_format(std::string_view name, const TensorView& view, WeightFormat target,
+                           const Checkpoint& source) {
+  if (view.n_axes != 2) return {view.format, ""};
+  FormatChoice choice{target, ""};
+  if (is_output(name, source) && bits_of(target) < 8) {
+    choice = {WeightFormat::kQ8_0, "makes the logits, so it keeps 8 bits"};
+  }
+  const WeightFormatInfo& info = weight_format_info(choice.format);
+  if (view.n_cols() % info.block_weights != 0) {
+    choice = {WeightFormat::kF16, fmt::format("rows of {} weights are not whole {} blocks of {}",
+                                              view.n_cols(), info.name, info.block_weights)};
+  }
+  if (bits_of(view.format) <= bits_of(choice.format)) choice.format = view.format;
+  if (bits_of(choice.format) <= bits_of(target)) choice.reason.clear();
+  return choice;
+}
+
+void set_file_type(Checkpoint& checkpoint, WeightFormat format) {
+  checkpoint.metadata.erase("general.file_type");
+  if (const auto type = file_type(format)) checkpoint.set_uint("general.file_type", *type);
+  if (weight_format_info(format).block_weights > 1) {
+    checkpoint.set_uint("general.quantization_version", 2);
+  }
+}
+
 Result<Requantized> requantize(const Checkpoint& source, std::optional<WeightFormat> target,
                                cpu::ThreadTeam& team, const RequantizeOptions& options) {
   AC_CHECK(!target || cpu::codec(*target).encode_row != nullptr);
@@ -188,7 +190,8 @@ Result<Requantized> requantize(const Checkpoint& source, std::optional<WeightFor
   uint64_t done_bytes = 0;
   for (const std::string& name : source.tensor_order) {
     AC_TRY(const TensorView view, source.tensor(name));
-    Choice choice = target ? choose(name, view, *target, source) : Choice{view.format, ""};
+    FormatChoice choice =
+        target ? choose_format(name, view, *target, source) : FormatChoice{view.format, ""};
     const auto packs = [&](WeightFormat format) {
       return view.n_axes == 2 && cpu::packed_format(format) != format &&
              options.may_pack(name, view);
@@ -216,12 +219,7 @@ Result<Requantized> requantize(const Checkpoint& source, std::optional<WeightFor
     done_bytes += view.size_bytes;
     if (options.progress) options.progress(done_bytes, name);
   }
-  if (target) {
-    to.metadata.erase("general.file_type");
-    if (const auto type = file_type(*target)) to.set_uint("general.file_type", *type);
-    if (weight_format_info(*target).block_weights > 1)
-      to.set_uint("general.quantization_version", 2);
-  }
+  if (target) set_file_type(to, *target);
   return result;
 }
 

@@ -11,6 +11,19 @@
 
 namespace ac {
 
+// The format that a tensor gets where `target` is asked for.
+struct FormatChoice {
+  WeightFormat format;
+  std::string reason;  // why it is not the target; empty when it is, or was narrower already
+};
+// A matrix whose rows are not whole blocks gets f16; the matrix that makes the logits keeps 8 bits;
+// nothing gets more bits than it has; vectors stay as they are.
+FormatChoice choose_format(std::string_view name, const TensorView& view, WeightFormat target,
+                           const Checkpoint& source);
+// GGUF's general.file_type for weights that are mostly `format`, and the version key that goes with
+// block formats. A format without a number leaves the key out.
+void set_file_type(Checkpoint& checkpoint, WeightFormat format);
+
 struct Requantized {
   Checkpoint checkpoint;           // views of the source where a tensor did not change
   std::vector<std::string> notes;  // tensors that are not in the format asked for, and why

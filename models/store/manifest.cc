@@ -1,5 +1,5 @@
-// manifest.json: what a zoo holds. Closed schema: a key that version 1 does not know is an error,
-// so that a reader never misunderstands a later writer.
+// manifest.json: what a zoo holds. Closed schema: a key that the file's version does not know is an
+// error, so that a reader never misunderstands a later writer.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -13,6 +13,7 @@ namespace ac {
 namespace {
 
 constexpr int64_t kMaxCount = int64_t{1} << 53;  // exact in every JSON reader
+constexpr int kNewestSchema = 2;
 constexpr size_t kMaxVariants = 256;
 constexpr size_t kMaxTextBytes = 1024;
 constexpr size_t kMaxNotes = 16384;
@@ -85,10 +86,56 @@ Result<ZooMember> read_member(const Json& json) {
   return member;
 }
 
-Result<ZooVariant> read_variant(const Json& json) {
-  AC_TRY_STATUS(check_keys(json, "a variant",
-                           {"id", "member", "techniques", "parameters", "macs_per_token",
-                            "weight_bytes", "bytes_per_token", "formats", "notes"}));
+Result<double> positive_at(const Json& object, std::string_view key) {
+  AC_TRY(const double value, json_number(object, key));
+  if (value >= 0) return value;
+  return fail(ErrorCode::kCorruptFile, "key '{}' is {}, expected 0 or more", key, value);
+}
+
+Result<VariantQuality> read_quality(const Json& json) {
+  AC_TRY_STATUS(check_keys(
+      json, "the quality",
+      {"n_tokens", "perplexity", "base_perplexity", "kl_mean", "kl_median", "kl_99", "same_top1"}));
+  VariantQuality quality;
+  AC_TRY(quality.n_tokens, count_at(json, "n_tokens"));
+  AC_TRY(quality.perplexity, positive_at(json, "perplexity"));
+  AC_TRY(quality.base_perplexity, positive_at(json, "base_perplexity"));
+  AC_TRY(quality.kl_mean, positive_at(json, "kl_mean"));
+  AC_TRY(quality.kl_median, positive_at(json, "kl_median"));
+  AC_TRY(quality.kl_99, positive_at(json, "kl_99"));
+  AC_TRY(quality.same_top1, positive_at(json, "same_top1"));
+  return quality;
+}
+
+Result<std::vector<TaskSuccess>> read_success(const Json& json) {
+  AC_TRY(const Json* array, array_at(json, "success", 64));
+  std::vector<TaskSuccess> success;
+  for (const Json& element : *array) {
+    AC_TRY_STATUS(check_keys(element, "a task's success", {"task", "n_right", "n_total"}));
+    TaskSuccess one;
+    AC_TRY(one.task, text_at(element, "task"));
+    AC_TRY(one.n_right, count_at(element, "n_right"));
+    AC_TRY(one.n_total, count_at(element, "n_total"));
+    if (one.n_right > one.n_total) {
+      return fail(ErrorCode::kCorruptFile, "task '{}': {} of {} right", one.task, one.n_right,
+                  one.n_total);
+    }
+    success.push_back(std::move(one));
+  }
+  return success;
+}
+
+Result<ZooVariant> read_variant(const Json& json, int64_t version) {
+  if (version == 1) {
+    AC_TRY_STATUS(check_keys(json, "a variant",
+                             {"id", "member", "techniques", "parameters", "macs_per_token",
+                              "weight_bytes", "bytes_per_token", "formats", "notes"}));
+  } else {
+    AC_TRY_STATUS(
+        check_keys(json, "a variant",
+                   {"id", "member", "techniques", "parameters", "macs_per_token", "weight_bytes",
+                    "bytes_per_token", "formats", "notes", "quality", "ms_per_token", "success"}));
+  }
   ZooVariant variant;
   AC_TRY(variant.id, json_string(json, "id"));
   if (!is_variant_id(variant.id)) {
@@ -111,6 +158,15 @@ Result<ZooVariant> read_variant(const Json& json) {
     AC_TRY(variant.formats[name], count_at(*formats, name));
   }
   AC_TRY(variant.notes, texts_at(json, "notes", kMaxNotes));
+  if (const Json* quality = json_find(json, "quality")) {
+    AC_TRY(variant.quality, read_quality(*quality));
+  }
+  if (json_find(json, "ms_per_token") != nullptr) {
+    AC_TRY(variant.ms_per_token, positive_at(json, "ms_per_token"));
+  }
+  if (json_find(json, "success") != nullptr) {
+    AC_TRY(variant.success, read_success(json));
+  }
   return variant;
 }
 
@@ -157,25 +213,71 @@ bool is_zoo_member_name(std::string_view name) {
   return is_variant_id(name) && name.find("..") == std::string_view::npos;
 }
 
+namespace {
+
+bool is_measured(const ZooVariant& variant) {
+  return variant.quality || variant.ms_per_token > 0 || !variant.success.empty();
+}
+
+OrderedJson to_json(const ZooVariant& variant) {
+  OrderedJson v;
+  v["id"] = variant.id;
+  v["member"] = variant.member;
+  v["techniques"] = variant.techniques;
+  v["parameters"] = variant.parameters;
+  v["macs_per_token"] = variant.macs_per_token;
+  v["weight_bytes"] = variant.weight_bytes;
+  v["bytes_per_token"] = variant.bytes_per_token;
+  v["formats"] = variant.formats;
+  v["notes"] = variant.notes;
+  if (variant.quality) {
+    const VariantQuality& q = *variant.quality;
+    v["quality"] = OrderedJson{{"n_tokens", q.n_tokens},
+                               {"perplexity", q.perplexity},
+                               {"base_perplexity", q.base_perplexity},
+                               {"kl_mean", q.kl_mean},
+                               {"kl_median", q.kl_median},
+                               {"kl_99", q.kl_99},
+                               {"same_top1", q.same_top1}};
+  }
+  if (variant.ms_per_token > 0) v["ms_per_token"] = variant.ms_per_token;
+  if (!variant.success.empty()) {
+    v["success"] = OrderedJson::array();
+    for (const TaskSuccess& one : variant.success) {
+      v["success"].push_back(
+          OrderedJson{{"task", one.task}, {"n_right", one.n_right}, {"n_total", one.n_total}});
+    }
+  }
+  return v;
+}
+
+std::string written(const OrderedJson& json) {
+  return json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string variant_to_json(const ZooVariant& variant) { return written(to_json(variant)); }
+
+Result<ZooVariant> variant_from_json(std::string_view text) {
+  AC_TRY(const Json json, parse_json(text, {.max_bytes = kMaxManifestBytes, .max_depth = 6}));
+  return read_variant(json, kNewestSchema);
+}
+
 std::string manifest_to_json(const ZooManifest& manifest) {
+  // The oldest version that has every key: what does not need the new ones stays readable by all.
+  const bool measured =
+      !manifest.recipe.empty() ||
+      std::any_of(manifest.variants.begin(), manifest.variants.end(), is_measured);
   OrderedJson json;
-  json["schema_version"] = manifest.schema_version;
+  json["schema_version"] = measured ? kNewestSchema : 1;
   json["base"] = manifest.base;
   json["architecture"] = manifest.architecture;
   json["n_context"] = manifest.n_context;
+  if (!manifest.recipe.empty()) json["recipe"] = manifest.recipe;
   json["variants"] = OrderedJson::array();
   for (const ZooVariant& variant : manifest.variants) {
-    OrderedJson v;
-    v["id"] = variant.id;
-    v["member"] = variant.member;
-    v["techniques"] = variant.techniques;
-    v["parameters"] = variant.parameters;
-    v["macs_per_token"] = variant.macs_per_token;
-    v["weight_bytes"] = variant.weight_bytes;
-    v["bytes_per_token"] = variant.bytes_per_token;
-    v["formats"] = variant.formats;
-    v["notes"] = variant.notes;
-    json["variants"].push_back(std::move(v));
+    json["variants"].push_back(to_json(variant));
   }
   json["members"] = OrderedJson::array();
   for (const ZooMember& member : manifest.members) {
@@ -185,28 +287,37 @@ std::string manifest_to_json(const ZooManifest& manifest) {
     m["sha256"] = member.sha256;
     json["members"].push_back(std::move(m));
   }
-  return json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return written(json);
 }
 
 Result<ZooManifest> manifest_from_json(std::string_view text) {
   AC_TRY(const Json json, parse_json(text, {.max_bytes = kMaxManifestBytes, .max_depth = 6}));
   ZooManifest manifest;
   AC_TRY(const int64_t version, json_integer(json, "schema_version", 1, INT32_MAX));
-  if (version != 1) {
-    return fail(ErrorCode::kUnsupported, "schema_version {}, this program reads version 1",
-                version);
+  if (version > kNewestSchema) {
+    return fail(ErrorCode::kUnsupported, "schema_version {}, this program reads versions 1 to {}",
+                version, kNewestSchema);
   }
-  AC_TRY_STATUS(
-      check_keys(json, "the manifest",
-                 {"schema_version", "base", "architecture", "n_context", "variants", "members"}));
-  manifest.schema_version = 1;
+  if (version == 1) {
+    AC_TRY_STATUS(
+        check_keys(json, "the manifest",
+                   {"schema_version", "base", "architecture", "n_context", "variants", "members"}));
+  } else {
+    AC_TRY_STATUS(check_keys(
+        json, "the manifest",
+        {"schema_version", "base", "architecture", "n_context", "recipe", "variants", "members"}));
+  }
+  manifest.schema_version = static_cast<int>(version);
+  if (json_find(json, "recipe") != nullptr) {
+    AC_TRY(manifest.recipe, texts_at(json, "recipe", 64));
+  }
   AC_TRY(manifest.base, text_at(json, "base"));
   AC_TRY(manifest.architecture, text_at(json, "architecture"));
   AC_TRY(const int64_t n_context, json_integer(json, "n_context", 0, INT32_MAX));
   manifest.n_context = static_cast<int32_t>(n_context);
   AC_TRY(const Json* variants, array_at(json, "variants", kMaxVariants));
   for (const Json& variant : *variants) {
-    AC_TRY(ZooVariant read, read_variant(variant));
+    AC_TRY(ZooVariant read, read_variant(variant, version));
     manifest.variants.push_back(std::move(read));
   }
   AC_TRY(const Json* members, array_at(json, "members", kMaxVariants + 2));

@@ -25,6 +25,24 @@ struct ZooMember {
   std::string sha256;  // 64 hexadecimal digits
 };
 
+// How a variant compares with its base on text that it was not made from.
+struct VariantQuality {
+  uint64_t n_tokens = 0;  // positions that were predicted
+  double perplexity = 0;
+  double base_perplexity = 0;
+  double kl_mean = 0;  // nats; divergence of the next-token distribution from the base's
+  double kl_median = 0;
+  double kl_99 = 0;      // 99th percentile over positions
+  double same_top1 = 0;  // share of positions with the same likeliest token
+};
+
+// Answers of a variant that were right, of one kind of task.
+struct TaskSuccess {
+  std::string task;
+  uint64_t n_right = 0;
+  uint64_t n_total = 0;
+};
+
 struct ZooVariant {
   std::string id;  // ^[a-z0-9][a-z0-9._-]{0,63}$
   std::string member;
@@ -38,15 +56,19 @@ struct ZooVariant {
   // asked, each with the reason.
   std::map<std::string, uint64_t> formats = {};
   std::vector<std::string> notes = {};
+  std::optional<VariantQuality> quality = std::nullopt;
+  double ms_per_token = 0;  // decoding, on the machine that made the zoo; 0: not measured
+  std::vector<TaskSuccess> success = {};
 };
 
 struct ZooManifest {
-  int schema_version = 1;
-  std::string base;  // name of the checkpoint that all variants were made from
+  int schema_version = 1;  // as read; what is written follows from what is there
+  std::string base;        // name of the checkpoint that all variants were made from
   std::string architecture;
   int32_t n_context = 0;
-  std::vector<ZooVariant> variants;  // cheapest first (bit-operations per token)
-  std::vector<ZooMember> members;    // every member but manifest.json
+  std::vector<std::string> recipe = {};  // what was done before any variant: texts, tokens, hashes
+  std::vector<ZooVariant> variants;      // cheapest first (bit-operations per token)
+  std::vector<ZooMember> members;        // every member but manifest.json
 };
 
 // A check that runs on a thread of its own.
@@ -109,5 +131,8 @@ Status write_zoo(const std::string& path, const ZooDraft& draft);
 // The manifest as JSON and back. Errors: kCorruptFile.
 std::string manifest_to_json(const ZooManifest& manifest);
 Result<ZooManifest> manifest_from_json(std::string_view text);
+// One variant's entry, as it would be in a manifest. Errors: kCorruptFile.
+std::string variant_to_json(const ZooVariant& variant);
+Result<ZooVariant> variant_from_json(std::string_view text);
 
 }  // namespace ac

@@ -10,13 +10,19 @@
 #include "models/store/zoo.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
+#include "runtime/cli/zoo_plot.h"
 #include "runtime/cli/zoo_text.h"
+#include "runtime/core/file.h"
 #include "runtime/core/json.h"
 
 namespace ac::cli {
 namespace {
 
 constexpr std::array kListOptions = {Option{"--json", "", "as JSON"}};
+constexpr std::array kInfoOptions = {
+    Option{"--plot", "FILE", "write an SVG: divergence from the base against compute"},
+    Option{"--json", "", "as JSON"},
+};
 constexpr std::array kExtractOptions = {
     Option{"--out", "FILE", "where to write the GGUF file (VARIANT.gguf)"},
     Option{"--json", "", "as JSON"},
@@ -66,6 +72,7 @@ struct VariantFacts {
   ModelConfig config;
   int32_t n_context = 0;
   uint64_t memory_bytes = 0;  // weights and the cache of one conversation
+  double bit_ops_per_token = 0;
 };
 
 // Shapes come from the variant itself; opening it also checks its hash.
@@ -75,9 +82,64 @@ Result<VariantFacts> read_facts(const Zoo& zoo, std::string_view id) {
   facts.variant = find_variant(zoo.manifest(), id);
   AC_CHECK(facts.variant != nullptr);
   AC_TRY(facts.config, read_model_config(checkpoint));
+  AC_TRY(const ModelCost cost, model_cost(checkpoint));
+  facts.bit_ops_per_token = cost.bit_ops_per_token;
   facts.n_context = facts.config.n_context;
   facts.memory_bytes = facts.variant->weight_bytes + cache_bytes(facts.config, facts.n_context);
   return facts;
+}
+
+OrderedJson quality_json(const ZooVariant& variant) {
+  if (!variant.quality) return {};
+  const VariantQuality& q = *variant.quality;
+  return OrderedJson{{"n_tokens", q.n_tokens},
+                     {"base_ppl", q.base_perplexity},
+                     {"kl_median", q.kl_median},
+                     {"kl_99", q.kl_99},
+                     {"same_top1", q.same_top1}};
+}
+
+OrderedJson success_json(const ZooVariant& variant) {
+  if (variant.success.empty()) return {};
+  OrderedJson tasks = OrderedJson::array();
+  for (const TaskSuccess& one : variant.success) {
+    tasks.push_back(
+        OrderedJson{{"task", one.task}, {"n_right", one.n_right}, {"n_total", one.n_total}});
+  }
+  return tasks;
+}
+
+// "-" where nothing was measured.
+std::string measured(double value, bool known, int digits) {
+  return known ? fmt::format("{:.{}f}", value, digits) : "-";
+}
+
+// What each variant costs and how good it still is, one line each.
+void print_table(std::span<const VariantFacts> facts) {
+  print("{:<20}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "variant", "MMACs/token", "Mbit-ops",
+        "MB/token", "ms/token", "KL", "perplexity");
+  for (const VariantFacts& one : facts) {
+    const ZooVariant& variant = *one.variant;
+    const VariantQuality quality = variant.quality.value_or(VariantQuality());
+    print("{:<20}{:>12.2f}{:>12.2f}{:>12.2f}{:>12}{:>12}{:>12}\n", variant.id,
+          mega(variant.macs_per_token), one.bit_ops_per_token / 1e6, mega(variant.bytes_per_token),
+          measured(variant.ms_per_token, variant.ms_per_token > 0, 3),
+          measured(quality.kl_mean, variant.quality.has_value(), 5),
+          measured(quality.perplexity, variant.quality.has_value(), 3));
+  }
+}
+
+Status write_plot(std::span<const VariantFacts> facts, const std::string& path) {
+  std::vector<PlotPoint> points;
+  for (const VariantFacts& one : facts) {
+    if (!one.variant->quality) continue;
+    points.push_back({one.variant->id, one.bit_ops_per_token, one.variant->quality->kl_mean});
+  }
+  if (points.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: no variant was measured; `zoo build` measures what it makes", path);
+  }
+  return write_file(path, quality_plot(points));
 }
 
 OrderedJson to_json(const VariantFacts& facts) {
@@ -87,20 +149,29 @@ OrderedJson to_json(const VariantFacts& facts) {
         {"n_heads", layer.n_heads}, {"n_kv_heads", layer.n_kv_heads}, {"d_ff", layer.d_ff}});
   }
   const ZooVariant& variant = *facts.variant;
-  return OrderedJson{{"id", variant.id},
-                     {"techniques", variant.techniques},
-                     {"parameters", variant.parameters},
-                     {"macs_per_token", variant.macs_per_token},
-                     {"weight_bytes", variant.weight_bytes},
-                     {"bytes_per_token", variant.bytes_per_token},
-                     {"memory_bytes", facts.memory_bytes},
-                     {"n_context", facts.n_context},
-                     {"d_model", facts.config.d_model},
-                     {"d_head", facts.config.d_head},
-                     {"n_vocab", facts.config.n_vocab},
-                     {"layers", layers},
-                     {"formats", variant.formats},
-                     {"notes", variant.notes}};
+  const auto known = [](double value) { return value > 0 ? OrderedJson(value) : OrderedJson(); };
+  return OrderedJson{
+      {"id", variant.id},
+      {"name", variant.id},
+      {"techniques", variant.techniques},
+      {"parameters", variant.parameters},
+      {"macs_per_token", variant.macs_per_token},
+      {"bit_ops_per_token", facts.bit_ops_per_token},
+      {"weight_bytes", variant.weight_bytes},
+      {"bytes_per_token", variant.bytes_per_token},
+      {"ms_per_token", known(variant.ms_per_token)},
+      {"kl", variant.quality ? OrderedJson(variant.quality->kl_mean) : OrderedJson()},
+      {"ppl", known(variant.quality ? variant.quality->perplexity : 0)},
+      {"quality", quality_json(variant)},
+      {"success", success_json(variant)},
+      {"memory_bytes", facts.memory_bytes},
+      {"n_context", facts.n_context},
+      {"d_model", facts.config.d_model},
+      {"d_head", facts.config.d_head},
+      {"n_vocab", facts.config.n_vocab},
+      {"layers", layers},
+      {"formats", variant.formats},
+      {"notes", variant.notes}};
 }
 
 void print_facts(const VariantFacts& facts) {
@@ -148,11 +219,15 @@ Result<int> info(const Invocation& invocation) {
     if (!read) return read.error();
     facts.push_back(*std::move(read));
   }
+  if (const auto plot = invocation.value("--plot")) {
+    AC_TRY_STATUS(write_plot(facts, *plot));
+  }
   if (invocation.has("--json")) {
     OrderedJson object{{"path", zoo->path()},
                        {"base", manifest.base},
                        {"architecture", manifest.architecture},
                        {"n_context", manifest.n_context},
+                       {"recipe", manifest.recipe},
                        {"predictor", has_predictor(manifest)},
                        {"variants", OrderedJson::array()}};
     for (const VariantFacts& one : facts) object["variants"].push_back(to_json(one));
@@ -161,6 +236,8 @@ Result<int> info(const Invocation& invocation) {
   }
   print("{}: {} variants of {} ({}), {} predictor\n", zoo->path(), manifest.variants.size(),
         manifest.base, manifest.architecture, has_predictor(manifest) ? "with a" : "no");
+  for (const std::string& line : manifest.recipe) print("  {}\n", line);
+  print_table(facts);
   for (const VariantFacts& one : facts) print_facts(one);
   return 0;
 }
@@ -216,8 +293,8 @@ constinit const Verb kZooInfo = {
     .arguments = "FILE [VARIANT...]",
     .min_arguments = 1,
     .max_arguments = -1,
-    .summary = "shapes, costs and memory of the variants",
-    .options = kListOptions,
+    .summary = "costs, quality, shapes and memory of the variants",
+    .options = kInfoOptions,
     .run = info,
 };
 

@@ -10,11 +10,11 @@ namespace ac::cli {
 namespace {
 
 constexpr std::array kVerbs = {
-    &kAsk,           &kChat,          &kRoute,      &kZooPack,    &kZooAdd,
-    &kZooLs,         &kZooInfo,       &kZooVerify,  &kZooExtract, &kPredictorTrain,
-    &kPredictorEval, &kPredictorInfo, &kTrain,      &kBench,      &kDoctor,
-    &kConfigShow,    &kConfigCheck,   &kConfigPath, &kCompletion, &kTasksShow,
-    &kTasksCheck,    &kTasksWorkflow, &kTokenize,   &kLogits,     &kVersion,
+    &kAsk,           &kChat,          &kRoute,      &kZooBuild,   &kZooPack,    &kZooAdd,
+    &kZooLs,         &kZooInfo,       &kZooVerify,  &kZooExtract, &kZooExport,  &kPredictorTrain,
+    &kPredictorEval, &kPredictorInfo, &kTrain,      &kBench,      &kDoctor,     &kConfigShow,
+    &kConfigCheck,   &kConfigPath,    &kCompletion, &kTasksShow,  &kTasksCheck, &kTasksWorkflow,
+    &kTokenize,      &kLogits,        &kVersion,
 };
 
 bool has_section(std::string_view sections, std::string_view section) {

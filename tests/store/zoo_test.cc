@@ -434,7 +434,7 @@ TEST(Zoo, ManifestOfAnotherShapeIsRefused) {
   changed["extra"] = 1;
   EXPECT_FALSE(manifest_from_json(changed.dump()));
   changed = right;
-  changed["schema_version"] = 2;
+  changed["schema_version"] = 3;
   const auto newer = manifest_from_json(changed.dump());
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error().code, ErrorCode::kUnsupported);

@@ -1,0 +1,39 @@
+// How far a variant is from its base on held-out text, and how fast it is here.
+//
+// Both models run side by side, a few positions at a time; nothing of size [n_tokens, n_vocab] is
+// ever kept. Keys and values are f32 in both, so that only weights differ.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "models/compress/calibration_text.h"
+#include "runtime/core/backend.h"
+#include "runtime/core/checkpoint.h"
+
+namespace ac {
+
+struct Quality {
+  uint64_t n_tokens = 0;  // positions whose next token was predicted
+  double base_perplexity = 0;
+  double perplexity = 0;
+  // Kullback-Leibler divergence of the variant's next-token distribution from the base's, in nats.
+  double kl_mean = 0;
+  double kl_median = 0;
+  double kl_99 = 0;      // 99th percentile over positions
+  double same_top1 = 0;  // share of positions where both find the same token likeliest
+};
+
+struct MeasureOptions {
+  int n_threads = 0;
+  std::function<void(size_t done_tokens, size_t n_tokens)> progress = {};
+};
+// Errors: those of load_model and the backend; kInvalidArgument when vocabularies differ;
+// kCorruptFile when logits are not finite.
+Result<Quality> measure_quality(const Checkpoint& base, const Checkpoint& variant,
+                                const TokenWindows& held_out, const MeasureOptions& options = {});
+
+// Median time of decoding one token after a short prompt, f16 keys and values, all threads.
+Result<double> measure_ms_per_token(const Checkpoint& variant, int n_threads);
+
+}  // namespace ac
