@@ -61,7 +61,7 @@ AC_INLINE void store_quad(uint8_t* lines, __m512 k0, __m512 k1, __m512 k2, __m51
   _mm512_store_si512(lines + 64, _mm512_permutexvar_epi16(zip, to_bf16(k2, k3)));
 }
 
-// Byte i of 16 words of unsigned codes below 1 << kBits.
+// The codes in byte i of 16 words.
 template <class Format>
 AC_INLINE __m512 codes_to_f32(Words words, uint32_t i) {
   const Words shifted = words_right(words, 8 * i);

@@ -122,9 +122,14 @@ void multiply_group(const MatmulArgs& args, size_t group, size_t token, bool is_
   }
 }
 
-// Tokens that share one pass over a group's weights; as many as the accumulators have registers
-// for.
+// Tokens that share one pass over a group's weights: at most as many as the accumulators have
+// registers for. Not every number has a copy of the kernel: 5, 6 and 7 are 4 and some.
 constexpr size_t kMaxTokens = kLanes == 16 ? 8 : 4;
+
+AC_INLINE size_t tokens_of_pass(size_t left) {
+  return left >= kMaxTokens ? kMaxTokens : (left < 4 ? left : 4);
+}
+
 // Weights of a panel of groups stay in the L2 cache while all tokens go by.
 constexpr size_t kPanelBytes = 512 * 1024;
 
@@ -141,19 +146,7 @@ void multiply_tokens(const MatmulArgs& args, size_t group, size_t token, size_t 
     case 4:
       return multiply_group<Format, 4>(args, group, token, is_streamed);
     default:
-      break;
-  }
-  if constexpr (kMaxTokens == 8) {
-    switch (n_tokens) {
-      case 5:
-        return multiply_group<Format, 5>(args, group, token, is_streamed);
-      case 6:
-        return multiply_group<Format, 6>(args, group, token, is_streamed);
-      case 7:
-        return multiply_group<Format, 7>(args, group, token, is_streamed);
-      default:
-        return multiply_group<Format, 8>(args, group, token, is_streamed);
-    }
+      return multiply_group<Format, kMaxTokens>(args, group, token, is_streamed);
   }
 }
 
@@ -165,9 +158,9 @@ void multiply_blocks(const MatmulArgs& args) noexcept {
   if (panel < 1) panel = 1;
   for (size_t begin = args.row_begin / 16; begin < group_end; begin += panel) {
     const size_t end = begin + panel < group_end ? begin + panel : group_end;
-    for (size_t token = 0; token < args.n_tokens; token += kMaxTokens) {
-      const size_t left = args.n_tokens - token;
-      const size_t n_tokens = left < kMaxTokens ? left : kMaxTokens;
+    size_t n_tokens = 0;
+    for (size_t token = 0; token < args.n_tokens; token += n_tokens) {
+      n_tokens = tokens_of_pass(args.n_tokens - token);
       for (size_t group = begin; group < end; ++group) {
         multiply_tokens<Format>(args, group, token, n_tokens, token == 0);
       }

@@ -200,7 +200,7 @@ void check(const std::vector<float>& y, const Weights& w, const std::vector<floa
 class MatmulTest : public IsaTest {};
 
 constexpr std::array<size_t, 5> kOutputs = {1, 15, 16, 17, 100};
-constexpr std::array<size_t, 8> kTokens = {1, 2, 3, 7, 16, 17, 33, 70};
+constexpr std::array<size_t, 9> kTokens = {1, 2, 3, 4, 7, 16, 17, 33, 70};
 
 void check_format(const MatmulKernels& kernels, WeightFormat format,
                   std::initializer_list<size_t> widths) {
