@@ -26,7 +26,7 @@ struct Texts {
 };
 
 std::string text_line(std::string_view what, const std::string& path,
-                      const std::vector<Document>& documents, const TokenWindows& windows,
+                      const std::vector<TextDocument>& documents, const TokenWindows& windows,
                       int32_t window) {
   return fmt::format("{} text={} documents={} tokens={} window={} xxh3={:016x}", what,
                      base_name(path), documents.size(), windows.tokens.size(), window,
@@ -35,7 +35,7 @@ std::string text_line(std::string_view what, const std::string& path,
 
 Result<Texts> read_texts(const BuildOptions& options, const Recipe& recipe,
                          const ModelConfig& config, const Tokenizer& tokenizer) {
-  AC_TRY(std::vector<Document> documents, read_documents(options.calibration_path));
+  AC_TRY(std::vector<TextDocument> documents, read_documents(options.calibration_path));
   SplitText split;
   std::string judge = options.held_out_path;
   if (judge.empty()) {

@@ -21,7 +21,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
-void add_document(std::vector<Document>& documents, std::string_view text) {
+void add_document(std::vector<TextDocument>& documents, std::string_view text) {
   const std::string_view core = trimmed(text);
   if (core.empty()) return;
   documents.push_back({std::string(core), XXH3_64bits(core.data(), core.size())});
@@ -40,8 +40,8 @@ Status for_each_line(std::string_view text, const Line& line) {
 
 }  // namespace
 
-Result<std::vector<Document>> split_documents(std::string_view text, std::string_view origin) {
-  std::vector<Document> documents;
+Result<std::vector<TextDocument>> split_documents(std::string_view text, std::string_view origin) {
+  std::vector<TextDocument> documents;
   if (origin.ends_with(".jsonl")) {
     AC_TRY_STATUS(for_each_line(text, [&](std::string_view line, int64_t number) -> Status {
       if (trimmed(line).empty()) return {};
@@ -72,12 +72,12 @@ Result<std::vector<Document>> split_documents(std::string_view text, std::string
   return documents;
 }
 
-Result<std::vector<Document>> read_documents(const std::string& path) {
+Result<std::vector<TextDocument>> read_documents(const std::string& path) {
   AC_TRY(const std::string text, read_file(path, kMaxTextBytes));
   return split_documents(text, path);
 }
 
-TokenWindows pack_documents(std::span<const Document> documents, const Tokenizer& tokenizer,
+TokenWindows pack_documents(std::span<const TextDocument> documents, const Tokenizer& tokenizer,
                             int32_t window, size_t max_tokens) {
   AC_CHECK(window >= 2);
   const auto length = static_cast<size_t>(window);
@@ -91,7 +91,7 @@ TokenWindows pack_documents(std::span<const Document> documents, const Tokenizer
     packed.add(current);
     current.clear();
   };
-  for (const Document& document : documents) {
+  for (const TextDocument& document : documents) {
     if (packed.tokens.size() + current.size() >= max_tokens) break;
     if (bos) push(*bos);
     for (const int32_t token : tokenizer.encode(document.text)) {
@@ -103,24 +103,25 @@ TokenWindows pack_documents(std::span<const Document> documents, const Tokenizer
   return packed;
 }
 
-SplitText split_held_out(std::vector<Document> documents) {
+SplitText split_held_out(std::vector<TextDocument> documents) {
   SplitText split;
   std::unordered_set<uint64_t> held_out;
   for (size_t i = kHeldOutPeriod - 1; i < documents.size(); i += kHeldOutPeriod) {
     if (held_out.insert(documents[i].hash).second) split.held_out.push_back(documents[i]);
   }
-  for (Document& document : documents) {
+  for (TextDocument& document : documents) {
     if (!held_out.contains(document.hash)) split.calibration.push_back(std::move(document));
   }
   return split;
 }
 
-Status check_apart(std::span<const Document> calibration, std::span<const Document> held_out) {
+Status check_apart(std::span<const TextDocument> calibration,
+                   std::span<const TextDocument> held_out) {
   std::unordered_set<uint64_t> seen;
-  for (const Document& document : calibration) seen.insert(document.hash);
+  for (const TextDocument& document : calibration) seen.insert(document.hash);
   size_t n_shared = 0;
   std::string_view example;
-  for (const Document& document : held_out) {
+  for (const TextDocument& document : held_out) {
     if (!seen.contains(document.hash)) continue;
     if (n_shared++ == 0) example = std::string_view(document.text).substr(0, 60);
   }
@@ -132,9 +133,9 @@ Status check_apart(std::span<const Document> calibration, std::span<const Docume
       n_shared, held_out.size(), example);
 }
 
-uint64_t hash_of(std::span<const Document> documents) {
+uint64_t hash_of(std::span<const TextDocument> documents) {
   std::vector<uint64_t> hashes;
-  for (const Document& document : documents) hashes.push_back(document.hash);
+  for (const TextDocument& document : documents) hashes.push_back(document.hash);
   return XXH3_64bits(hashes.data(), hashes.size() * sizeof(uint64_t));
 }
 

@@ -16,7 +16,7 @@
 
 namespace ac {
 
-struct Document {
+struct TextDocument {
   std::string text;
   uint64_t hash = 0;  // of the text without the space around it
 };
@@ -25,9 +25,9 @@ inline constexpr uint64_t kMaxTextBytes = uint64_t{1} << 30;
 
 // Documents of a text; empty ones are left out. `origin` names it in errors, its end tells the
 // format. Errors: kCorruptFile (a line of .jsonl that is not such an object).
-Result<std::vector<Document>> split_documents(std::string_view text, std::string_view origin);
+Result<std::vector<TextDocument>> split_documents(std::string_view text, std::string_view origin);
 // Errors: those of read_file and split_documents.
-Result<std::vector<Document>> read_documents(const std::string& path);
+Result<std::vector<TextDocument>> read_documents(const std::string& path);
 
 // Token sequences, each read from position 0 on by a model with an empty cache.
 struct TokenWindows {
@@ -48,19 +48,20 @@ struct TokenWindows {
 // Documents one after the other, cut into windows of `window` tokens; every document and every
 // window begins with bos where the tokenizer puts one before prompts. Stops at max_tokens.
 // REQUIRES: window >= 2.
-TokenWindows pack_documents(std::span<const Document> documents, const Tokenizer& tokenizer,
+TokenWindows pack_documents(std::span<const TextDocument> documents, const Tokenizer& tokenizer,
                             int32_t window, size_t max_tokens);
 
 // Two texts of which the second judges what the first made.
 struct SplitText {
-  std::vector<Document> calibration;
-  std::vector<Document> held_out;
+  std::vector<TextDocument> calibration;
+  std::vector<TextDocument> held_out;
 };
 // Every tenth document is held out, and whatever repeats one of those is left out of both.
-SplitText split_held_out(std::vector<Document> documents);
+SplitText split_held_out(std::vector<TextDocument> documents);
 // Errors: kInvalidArgument when a held-out document is also one of the calibration text.
-Status check_apart(std::span<const Document> calibration, std::span<const Document> held_out);
+Status check_apart(std::span<const TextDocument> calibration,
+                   std::span<const TextDocument> held_out);
 // One number for a text, whatever the file's name.
-uint64_t hash_of(std::span<const Document> documents);
+uint64_t hash_of(std::span<const TextDocument> documents);
 
 }  // namespace ac

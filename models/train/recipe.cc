@@ -57,7 +57,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
 
 std::span<const SettingRow> recipe_rows() { return kRows; }
 
-Result<BaseRecipe> parse_recipe(std::string_view text, const std::string& path) {
+Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& path) {
   AC_TRY(const IniTable table, IniTable::parse(kRows, text, path));
   const auto narrow = [&table](std::string_view name) {
     return static_cast<int32_t>(table.integer(name));
@@ -116,9 +116,9 @@ Result<BaseRecipe> parse_recipe(std::string_view text, const std::string& path) 
   return recipe;
 }
 
-Result<BaseRecipe> read_recipe(const std::string& path) {
+Result<BaseRecipe> read_base_recipe(const std::string& path) {
   AC_TRY(const std::string text, read_file(path, kRecipeBytes));
-  return parse_recipe(text, path);
+  return parse_base_recipe(text, path);
 }
 
 }  // namespace ac

@@ -22,9 +22,9 @@ struct BaseRecipe {
     double rope_base = 0;
   } model;
 
-  int32_t n_vocab = 0;            // at most; fewer where the text is too small
-  int64_t tokenizer_bytes = 0;    // of documents that the tokenizer is learned from
-  std::string text_path;          // [data] text; empty: none
+  int32_t n_vocab = 0;          // at most; fewer where the text is too small
+  int64_t tokenizer_bytes = 0;  // of documents that the tokenizer is learned from
+  std::string text_path;        // [data] text; empty: none
 
   int64_t n_steps = 0;
   int64_t tokens_per_step = 0;
@@ -50,7 +50,7 @@ struct BaseRecipe {
 std::span<const SettingRow> recipe_rows();
 // `path` names the text in errors and is what relative paths are relative to.
 // Errors: kInvalidArgument naming file, line, key, value and what was expected.
-Result<BaseRecipe> parse_recipe(std::string_view text, const std::string& path);
-Result<BaseRecipe> read_recipe(const std::string& path);
+Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& path);
+Result<BaseRecipe> read_base_recipe(const std::string& path);
 
 }  // namespace ac

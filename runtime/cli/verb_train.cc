@@ -61,7 +61,7 @@ Result<int> train(const Invocation& invocation) {
   if (!out) return usage_error(invocation.verb(), "expected --out FILE");
   AC_TRY(const int64_t minutes, invocation.integer("--minutes", 0, 1, 1 << 20));
   AC_TRY(const int64_t n_threads, invocation.integer("--threads", 0, 0, 256));
-  AC_TRY(const BaseRecipe recipe, read_recipe(*recipe_path));
+  AC_TRY(const BaseRecipe recipe, read_base_recipe(*recipe_path));
   AC_TRY(const Sources sources, open_sources(recipe, *recipe_path));
 
   watch_interrupts();

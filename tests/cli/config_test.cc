@@ -77,7 +77,7 @@ TEST_F(Config, BashCompletes) {
     return read("result");
   };
   EXPECT_EQ(complete("agentcompress zo", 1), "zoo\n");
-  EXPECT_EQ(complete("agentcompress zoo e", 2), "extract\n");
+  EXPECT_EQ(complete("agentcompress zoo e", 2), "extract export\n");
   EXPECT_EQ(complete("agentcompress ask --temp", 2), "--temperature\n");
   EXPECT_EQ(complete("agentcompress ask --kv-format f", 3), "f16 f32\n");
   EXPECT_EQ(complete("agentcompress completion z", 2), "zsh\n");

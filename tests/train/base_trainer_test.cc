@@ -62,7 +62,7 @@ checkpoint_minutes = 1000
 
 BaseRecipe recipe_of(std::string text) {
   // The sample would be documents without end.
-  auto recipe = parse_recipe(text, "r.ini");
+  auto recipe = parse_base_recipe(text, "r.ini");
   AC_CHECK(recipe.has_value());
   recipe->tokenizer_bytes = 2000;
   return std::move(*recipe);

@@ -14,33 +14,33 @@ constexpr const char* kLeast =
     "[train]\nsteps = 10\n";
 
 TEST(Recipe, TheOneThatShipsIsGood) {
-  const auto recipe = read_recipe(AC_SOURCE_DIR "/models/recipes/research-mini.ini");
+  const auto recipe = read_base_recipe(AC_SOURCE_DIR "/models/recipes/research-mini.ini");
   ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
   EXPECT_EQ(recipe->model.name, "research-mini");
 }
 
 TEST(Recipe, DefaultsAndCanonicalForm) {
-  const auto recipe = parse_recipe(kLeast, "/lab/r.ini");
+  const auto recipe = parse_base_recipe(kLeast, "/lab/r.ini");
   ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
   EXPECT_EQ(recipe->model.d_model, 64);
   EXPECT_EQ(recipe->model.context, 512);
   EXPECT_EQ(recipe->prompt_weight, 0.1f);
   EXPECT_EQ(recipe->format, WeightFormat::kBF16);
   // Every value written out is the same recipe.
-  const auto again = parse_recipe(recipe->canonical, "/elsewhere/s.ini");
+  const auto again = parse_base_recipe(recipe->canonical, "/elsewhere/s.ini");
   ASSERT_TRUE(again.has_value()) << again.error().message;
   EXPECT_EQ(again->canonical, recipe->canonical);
 }
 
 TEST(Recipe, PathsAreRelativeToTheFile) {
-  const auto recipe = parse_recipe(std::string(kLeast) + "[data]\ntext = words.txt\n", "/lab/r.ini");
+  const auto recipe = parse_base_recipe(std::string(kLeast) + "[data]\ntext = words.txt\n", "/lab/r.ini");
   ASSERT_TRUE(recipe.has_value());
   EXPECT_EQ(recipe->text_path, "/lab/words.txt");
 }
 
 TEST(Recipe, ErrorsNameLineAndKey) {
   const auto message = [](const std::string& text) {
-    const auto recipe = parse_recipe(text, "r.ini");
+    const auto recipe = parse_base_recipe(text, "r.ini");
     return recipe ? std::string("no error") : recipe.error().message;
   };
   const std::string least = kLeast;
@@ -60,13 +60,13 @@ TEST(Recipe, ErrorsNameLineAndKey) {
 TEST(Recipe, GarbageIsAnError) {
   const std::string least = kLeast;
   for (size_t n = 0; n + 6 < least.size(); ++n) {
-    EXPECT_FALSE(parse_recipe(least.substr(0, n), "r.ini").has_value()) << n;
+    EXPECT_FALSE(parse_base_recipe(least.substr(0, n), "r.ini").has_value()) << n;
   }
   Rng rng(9);
   for (int i = 0; i < 500; ++i) {
     std::string text = least;
     text[static_cast<size_t>(rng.below(text.size()))] = static_cast<char>(rng.below(256));
-    const auto recipe = parse_recipe(text, "r.ini");  // an error or a recipe, never a crash
+    const auto recipe = parse_base_recipe(text, "r.ini");  // an error or a recipe, never a crash
     if (recipe) {
       EXPECT_GT(recipe->model.d_model, 0);
     }
