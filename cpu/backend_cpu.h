@@ -22,8 +22,9 @@ struct CpuBackendOptions {
 
 // Errors: kInvalidArgument, kUnsupported (AC_FORCE_ISA names what is not there).
 //
-// Weights: Q8_0 and Q4_0 are copied into the packed layout when loaded; every other format is read
-// where it lies. The result of a step is the same bits for any number of threads.
+// Weights: formats of blocks are copied into the packed layout when loaded; floating point and what
+// is packed already is read where it lies. The result of a step is the same bits for any number of
+// threads.
 Result<std::unique_ptr<Backend>> create_cpu_backend(const CpuBackendOptions& options = {});
 
 }  // namespace ac::cpu

@@ -56,8 +56,8 @@ void multiply_group(const MatmulArgs& args, size_t group, size_t token, bool is_
   F32 total[kTokens][kVectors];
 #pragma GCC unroll 8
   for (size_t t = 0; t < kTokens; ++t) {
-    records[t] = static_cast<const uint8_t*>(args.activations) +
-                 (token + t) * blocks_token_bytes(args.n_in);
+    records[t] =
+        static_cast<const uint8_t*>(args.activations) + (token + t) * blocks_token_bytes(args.n_in);
 #pragma GCC unroll 16
     for (size_t v = 0; v < kVectors; ++v) total[t][v] = zero();
   }
@@ -87,9 +87,8 @@ void multiply_group(const MatmulArgs& args, size_t group, size_t token, bool is_
             const BlockSums& of = block_sums(records[t]);
             total[t][v] = fma(quads_total(sums[t]), mul(scale, splat(of.scale)), total[t][v]);
             if constexpr (Format::kHasOffset) {
-              const float sum = Format::kParts == 2
-                                    ? of.scale * static_cast<float>(of.sums[part])
-                                    : of.total;
+              const float sum =
+                  Format::kParts == 2 ? of.scale * static_cast<float>(of.sums[part]) : of.total;
               total[t][v] = fma(Format::offset(unit, b, part, row), splat(sum), total[t][v]);
             }
           }

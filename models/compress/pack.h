@@ -33,11 +33,11 @@ struct PackReport {
 
 // Matrices are rounded to nearest; vectors stay as they are; a matrix whose rows are not whole
 // blocks of the format stays f16 (or as it is, if narrower) and the manifest notes it; the output
-// matrix never has less than 8 bits, nor has the embedding where it is tied to it. Q8_0 and Q4_0
-// are stored in the kernels' layout, so that they are mapped and used in place. Errors: those of
-// open_checkpoint and read_model_config; kInvalidArgument (an unknown format, one that is no
-// smaller than the base), kUnsupported (a format without encoder), kCorruptFile (weights that are
-// not finite), kIo, kOutOfMemory.
+// matrix never has less than 8 bits, nor has the embedding where it is tied to it. Formats of
+// blocks are stored in the kernels' layout, so that they are mapped and used in place. Errors:
+// those of open_checkpoint and read_model_config; kInvalidArgument (an unknown format, one that is
+// no smaller than the base), kUnsupported (a format without encoder), kCorruptFile (weights that
+// are not finite), kIo, kOutOfMemory.
 Result<PackReport> pack_zoo(const PackOptions& options);
 
 struct ZooAddOptions {

@@ -220,6 +220,24 @@ TEST(Pack, ANarrowBaseIsKeptAsItIs) {
   EXPECT_FALSE(std::filesystem::exists(folder / "b.zoo"));
 }
 
+// Files of any format of blocks lie in a zoo as kernels read them, and come out byte for byte.
+TEST(Pack, ABaseOfBlocksIsInterleavedAndComesOutAsItWent) {
+  for (const std::string name : {"q6_k", "q5_1", "q5_0", "q4_k", "q4_1"}) {
+    SCOPED_TRACE(name);
+    const TemporaryFolder folder;
+    const Checkpoint base = test::random_model(
+        {.family = "llama", .format = *weight_format_from_name(name), .tokenizer = true});
+    write_checkpoint(folder / "base.gguf", base);
+    const auto report = pack_zoo({.base_path = folder / "base.gguf", .zoo_path = folder / "a.zoo"});
+    ASSERT_TRUE(report) << report.error().message;
+    ASSERT_EQ(report->manifest.variants.size(), 1u);
+    const ZooVariant& variant = report->manifest.variants[0];
+    EXPECT_GT(variant.formats.at(name + "_r16"), 0u);
+    EXPECT_EQ(variant.formats.count(name), 0u);
+    EXPECT_EQ(testing::difference(base, extracted(folder / "a.zoo", variant.id, folder)), "");
+  }
+}
+
 TEST(Pack, WeightsThatAreNotNumbersOrTooLargeForHalf) {
   const TemporaryFolder folder;
   Checkpoint base = test::random_model({.family = "llama"});

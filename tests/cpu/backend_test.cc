@@ -250,13 +250,14 @@ TEST_F(BackendTest, ElementwiseVerbs) {
 // ------------------------------------------------
 
 struct TinyModel {
-  static constexpr int32_t kModel = 96, kHeads = 6, kKvHeads = 2, kHead = 16, kFf = 160,
-                           kLayers = 3;
+  static constexpr int32_t kKvHeads = 2, kHead = 16, kLayers = 3;
+  int32_t d_model = 96, n_heads = 6, d_ff = 160;
   std::vector<std::unique_ptr<TestWeight>> weights;
   std::vector<WeightId> ids;
   RopeId rope = RopeId::kNone;
 
   TinyModel(Backend& backend, WeightFormat format) {
+    if (weight_format_info(format).block_weights == 256) d_model = 256, n_heads = 16, d_ff = 256;
     uint64_t seed = 100;
     const auto matrix = [&](int64_t n_out, int64_t n_in) {
       // Products keep the size of their input, as in a trained model.
@@ -264,15 +265,15 @@ struct TinyModel {
           random_weight(format, n_out, n_in, ++seed, 1 / std::sqrt(static_cast<double>(n_in))));
       ids.push_back(backend.load_matrix(weights.back()->view).value());
     };
-    matrix(40, kModel);
+    matrix(40, d_model);
     for (int layer = 0; layer < kLayers; ++layer) {
-      matrix(kHeads * kHead, kModel);
-      matrix(kKvHeads * kHead, kModel);
-      matrix(kKvHeads * kHead, kModel);
-      matrix(kModel, kHeads * kHead);
-      matrix(kFf, kModel);
-      matrix(kFf, kModel);
-      matrix(kModel, kFf);
+      matrix(n_heads * kHead, d_model);
+      matrix(kKvHeads * kHead, d_model);
+      matrix(kKvHeads * kHead, d_model);
+      matrix(d_model, n_heads * kHead);
+      matrix(d_ff, d_model);
+      matrix(d_ff, d_model);
+      matrix(d_model, d_ff);
     }
     const float frequencies[8] = {1, 0.5f, 0.2f, 0.1f, 0.05f, 0.02f, 0.01f, 0.005f};
     rope = backend.load_rope({.inverse_frequencies = frequencies}).value();
@@ -299,7 +300,7 @@ struct TinyModel {
       backend.store_kv(layer, k, v);
       backend.rope(q, kHead, rope);
       const Value a =
-          backend.attend(q, {.layer = layer, .n_heads = kHeads, .scale = 0.25f, .window = window});
+          backend.attend(q, {.layer = layer, .n_heads = n_heads, .scale = 0.25f, .window = window});
       backend.add(x, backend.matmul(a, w[3]));
       backend.end_scope();
       backend.begin_scope();
@@ -333,7 +334,8 @@ double relative_error(const std::vector<float>& a, const std::vector<float>& b) 
 
 TEST_F(BackendTest, SameBitsForAnyNumberOfThreads) {
   for (WeightFormat format :
-       {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kQ8_0, WeightFormat::kQ4_0}) {
+       {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kQ8_0, WeightFormat::kQ4_0,
+        WeightFormat::kQ5_0, WeightFormat::kQ4_K, WeightFormat::kQ6_K}) {
     std::vector<std::vector<float>> first;
     for (int n_threads : {1, 2, 3, 4, 7}) {
       auto backend = make(n_threads);
@@ -458,11 +460,13 @@ TEST_F(BackendTest, ScopesReuseMemoryWithoutMixingValues) {
 
 // A product of x, then of x changed in place: nothing prepared from the old x may be used.
 TEST_F(BackendTest, PreparedActivationsFollowTheirValue) {
-  for (WeightFormat format : {WeightFormat::kQ8_0, WeightFormat::kQ4_0, WeightFormat::kF16}) {
+  for (WeightFormat format : {WeightFormat::kQ8_0, WeightFormat::kQ4_0, WeightFormat::kQ4_1,
+                              WeightFormat::kQ4_K, WeightFormat::kQ6_K, WeightFormat::kF16}) {
     for (int32_t n_tokens : {1, 40}) {
       auto backend = make();
-      const Input in = input(*backend, 96, 61);
-      const auto w = random_weight(format, 64, 96, 62);
+      const int64_t n_in = weight_format_info(format).block_weights == 256 ? 256 : 96;
+      const Input in = input(*backend, n_in, 61);
+      const auto w = random_weight(format, 64, n_in, 62);
       const WeightId id = load(*backend, *w);
       const TestBatch batch = one_run(n_tokens);
       backend->begin_step(batch.batch());
@@ -488,6 +492,24 @@ TEST_F(BackendTest, RefusesWhatItCannotHold) {
   EXPECT_EQ(backend->create_kv(shape).error().code, ErrorCode::kOutOfMemory);
   EXPECT_EQ(backend->kv_bytes(TinyModel::kv_shape(KvFormat::kF16, 2)),
             3u * 2 * 2 * 704 * (16 + 16) * 2);
+}
+
+// What is promised before loading is what loading takes: formats of blocks are copied into their
+// packed form, whose K-quants are a little wider, and all else is used in place.
+TEST_F(BackendTest, CopiedBytesAreThoseOfThePackedForm) {
+  auto backend = make();
+  for (const WeightFormatInfo& info : weight_formats()) {
+    if (info.group_rows > 1) continue;
+    SCOPED_TRACE(std::string(info.name));
+    const auto w = random_weight(info.format, 37, 512, 3);
+    const double bits = info.block_weights == 1              ? 0
+                        : info.format == WeightFormat::kQ6_K ? 6.625
+                        : info.format == WeightFormat::kQ5_K ? 5.625
+                        : info.format == WeightFormat::kQ4_K ? 4.625
+                        : info.format == WeightFormat::kQ3_K ? 3.625
+                                                             : info.bits_per_weight;
+    EXPECT_EQ(static_cast<double>(backend->matrix_copy_bytes(w->view)), 48 * 512 * bits / 8);
+  }
 }
 
 TEST_F(BackendTest, CopiedSourcesAreGivenBack) {

@@ -88,11 +88,8 @@ Weights make_weights(const MatmulKernels& kernels, WeightFormat format, size_t n
     rows_codec.decode_row(to, w.decoded.data() + row * n_in, n_in);
     offsets_of(in_file, {to, bytes}, w.offsets.data() + row * n_in, n_in);
   }
-  w.matrix = {.format = format,
-              .n_out = n_out,
-              .n_in = n_in,
-              .data = w.rows.data(),
-              .row_bytes = bytes};
+  w.matrix = {
+      .format = format, .n_out = n_out, .n_in = n_in, .data = w.rows.data(), .row_bytes = bytes};
   if (format != in_file) {
     const std::array<int64_t, 2> shape = {static_cast<int64_t>(n_out), static_cast<int64_t>(n_in)};
     w.packed = std::move(*Buffer::allocate(*tensor_bytes(format, shape)));
