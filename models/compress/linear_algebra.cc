@@ -30,6 +30,14 @@ Error no_memory(int64_t n) {
   return fail(ErrorCode::kOutOfMemory, "no memory to decompose a matrix of {} rows", n);
 }
 
+// Some LAPACKs go on with numbers that are not numbers.
+bool has_sound_diagonal(const Matrix& factor) {
+  for (int64_t i = 0; i < factor.n_rows(); ++i) {
+    if (!(factor(i, i) > 0) || !std::isfinite(factor(i, i))) return false;
+  }
+  return true;
+}
+
 // Copies the upper half of a row-major square over its lower one.
 void mirror_upper(Matrix& m) {
   for (int64_t i = 1; i < m.n_rows(); ++i) {
@@ -149,7 +157,7 @@ Result<Cholesky> factorise(const Matrix& h, double damping) {
                : LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', static_cast<lapack_int>(n),
                                      factor.data(), static_cast<lapack_int>(n));
     AC_CHECK(code >= 0);
-    if (code == 0) return Cholesky{std::move(factor), tried};
+    if (code == 0 && has_sound_diagonal(factor)) return Cholesky{std::move(factor), tried};
     if (tried >= kMaxDamping) {
       return fail(ErrorCode::kUnsupported,
                   "second moments of {} inputs are not positive definite, even damped by {}", n,
@@ -193,7 +201,9 @@ Result<Cholesky> factorise_inverse(const Matrix& h, double damping) {
     const lapack_int code =
         n == 0 ? 0 : LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', n, inverse.data(), n);
     AC_CHECK(code >= 0);
-    if (code == 0) return Cholesky{std::move(inverse), direct.damping};
+    if (code == 0 && has_sound_diagonal(inverse)) {
+      return Cholesky{std::move(inverse), direct.damping};
+    }
     tried = direct.damping;
     if (tried >= kMaxDamping) {
       return fail(ErrorCode::kUnsupported,

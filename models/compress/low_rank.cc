@@ -292,6 +292,30 @@ std::vector<int64_t> share_ranks(const std::vector<RankChoice>& choices, double 
   }
   std::vector<int64_t> ranks;
   for (size_t i = 0; i < choices.size(); ++i) ranks.push_back(hulls[i][at[i]].rank);
+  // A hull's last step may have gone far below the budget: what is over goes where it gains most.
+  while (true) {
+    size_t best = choices.size();
+    double most = 0, added = 0;
+    for (size_t i = 0; i < choices.size(); ++i) {
+      const RankChoice& choice = choices[i];
+      const int64_t next = ranks[i] + unit;
+      const auto more = static_cast<double>(unit * (choice.n_out + choice.n_in));
+      if (ranks[i] == 0 || next > largest_rank(choice.n_out, choice.n_in, unit) ||
+          macs + more > budget) {
+        continue;
+      }
+      const double gain =
+          (tail_share(choice.energies, ranks[i]) - tail_share(choice.energies, next)) / more;
+      if (gain > most) {
+        most = gain;
+        added = more;
+        best = i;
+      }
+    }
+    if (best == choices.size()) break;
+    macs += added;
+    ranks[best] += unit;
+  }
   return ranks;
 }
 

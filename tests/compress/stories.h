@@ -86,21 +86,41 @@ class Workbench {
 
   // A stage on `from`, with parts of its own.
   Stage stage(const std::shared_ptr<const Checkpoint>& from) {
+    return stage_with(from, [this, from](int32_t layer) -> Result<LayerMoments> {
+      const LayerMoments& known = moments_of(from)[static_cast<size_t>(layer)];
+      AC_TRY(const Checkpoint copy, moments_to_checkpoint(known));
+      return moments_from_checkpoint(copy);
+    });
+  }
+  // One on the base that knows nothing of inputs: all are as strong as each other and unrelated.
+  Stage blind_stage() {
+    return stage_with(base_, [this](int32_t layer) -> Result<LayerMoments> {
+      const LayerMoments& known = moments_of(base_)[static_cast<size_t>(layer)];
+      AC_TRY(const Checkpoint copy, moments_to_checkpoint(known));
+      AC_TRY(LayerMoments moments, moments_from_checkpoint(copy));
+      for (const InputKind kind : kInputKinds) {
+        Matrix& h = moments.of(kind).h;
+        for (int64_t i = 0; i < h.n_rows(); ++i) {
+          for (int64_t j = 0; j < h.n_cols(); ++j) h(i, j) = i == j ? 1 : 0;
+        }
+      }
+      return moments;
+    });
+  }
+
+ private:
+  Stage stage_with(const std::shared_ptr<const Checkpoint>& from,
+                   std::function<Result<LayerMoments>(int32_t)> moments) {
     return Stage({.base = base_,
                   .from = from,
                   .folder = &*build_,
                   .from_key = fmt::format("from{:04}", n_stages_),
                   .key = fmt::format("{:04}", n_stages_++),
                   .team = &team_,
-                  .moments = [this, from](int32_t layer) -> Result<LayerMoments> {
-                    const LayerMoments& known = moments_of(from)[static_cast<size_t>(layer)];
-                    AC_TRY(const Checkpoint copy, moments_to_checkpoint(known));
-                    return moments_from_checkpoint(copy);
-                  },
+                  .moments = std::move(moments),
                   .calibration = &calibration_});
   }
 
- private:
   testing::TemporaryFolder folder_;
   std::optional<BuildFolder> build_;
   std::shared_ptr<const Checkpoint> base_;
@@ -108,6 +128,31 @@ class Workbench {
   cpu::ThreadTeam team_;
   std::map<const Checkpoint*, std::vector<LayerMoments>> moments_;
   int n_stages_ = 0;
+};
+
+// The small real model, text that it wrote to calibrate with and other text to judge by. Made once.
+class StoriesTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    const std::string path = testing::shared_data("models/stories260K.gguf");
+    if (path.empty()) return;
+    auto opened = open_gguf(path);
+    AC_CHECK(opened.has_value());
+    const auto base = std::make_shared<const Checkpoint>(std::move(*opened));
+    // 8192 tokens: 47 for each input of its widest matrix.
+    bench_ = std::make_unique<Workbench>(base, sample_windows(*base, 64, 128, 1));
+    held_out_ = sample_windows(*base, 24, 128, 2);
+  }
+  static void TearDownTestSuite() { bench_.reset(); }
+  void SetUp() override {
+    if (bench_ == nullptr) GTEST_SKIP() << "no shared test data";
+  }
+  static Workbench& bench() { return *bench_; }
+  static const TokenWindows& held_out() { return held_out_; }
+
+ private:
+  inline static std::unique_ptr<Workbench> bench_;
+  inline static TokenWindows held_out_;
 };
 
 }  // namespace ac::test

@@ -442,6 +442,64 @@ TEST(Zoo, ManifestOfAnotherShapeIsRefused) {
   for (size_t n = 0; n < text.size(); ++n) EXPECT_FALSE(manifest_from_json(text.substr(0, n))) << n;
 }
 
+// What a build measures goes into version 2 and comes back; version 1 knows none of it.
+TEST(Manifest, WhatWasMeasured) {
+  ZooManifest manifest = *manifest_from_json(Sealed().manifest.dump());
+  ASSERT_EQ(manifest.schema_version, 1);
+  manifest.recipe = {"calibrate tokens=100"};
+  ZooVariant& variant = manifest.variants[0];
+  variant.quality = VariantQuality{.n_tokens = 99,
+                                   .perplexity = 4.5,
+                                   .base_perplexity = 4.25,
+                                   .kl_mean = 0.125,
+                                   .kl_median = 0.0625,
+                                   .kl_99 = 1.5,
+                                   .same_top1 = 0.875};
+  variant.ms_per_token = 0.75;
+  variant.success = {{"citations", 19, 20}};
+  const std::string text = manifest_to_json(manifest);
+  const auto read = manifest_from_json(text);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->schema_version, 2);
+  EXPECT_EQ(read->recipe, manifest.recipe);
+  EXPECT_EQ(manifest_to_json(*read), text);
+  const ZooVariant& back = read->variants[0];
+  ASSERT_TRUE(back.quality);
+  EXPECT_EQ(back.quality->n_tokens, 99u);
+  EXPECT_EQ(back.quality->kl_99, 1.5);
+  EXPECT_EQ(back.ms_per_token, 0.75);
+  ASSERT_EQ(back.success.size(), 1u);
+  EXPECT_EQ(back.success[0].n_right, 19u);
+  EXPECT_FALSE(read->variants[1].quality);
+  const auto alone = variant_from_json(variant_to_json(variant));
+  ASSERT_TRUE(alone) << alone.error().message;
+  EXPECT_EQ(variant_to_json(*alone), variant_to_json(variant));
+
+  const Json right = *parse_json(text);
+  Json changed = right;
+  changed["schema_version"] = 1;
+  EXPECT_FALSE(manifest_from_json(changed.dump()));
+  for (const char* key : {"perplexity", "kl_mean", "same_top1"}) {
+    for (const Json& wrong : {Json(-1), Json("x"), Json(nullptr)}) {
+      changed = right;
+      changed["variants"][0]["quality"][key] = wrong;
+      EXPECT_FALSE(manifest_from_json(changed.dump())) << key << wrong;
+    }
+  }
+  changed = right;
+  changed["variants"][0]["quality"]["more"] = 1;
+  EXPECT_FALSE(manifest_from_json(changed.dump()));
+  changed = right;
+  changed["variants"][0]["success"][0]["n_right"] = 21;
+  EXPECT_FALSE(manifest_from_json(changed.dump()));
+  changed = right;
+  changed["variants"][0]["ms_per_token"] = -1;
+  EXPECT_FALSE(manifest_from_json(changed.dump()));
+  for (size_t n = 0; n + 1 < text.size(); ++n) {
+    EXPECT_FALSE(manifest_from_json(text.substr(0, n))) << n;
+  }
+}
+
 // --- faults while writing
 // ---------------------------------------------------------------------------
 

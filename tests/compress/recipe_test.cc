@@ -1,0 +1,121 @@
+#include "models/compress/recipe.h"
+
+#include <gtest/gtest.h>
+
+namespace ac {
+namespace {
+
+constexpr std::string_view kWhole =
+    "version = 1\n"
+    "[calibrate]\n"
+    "tokens = 4096\n"
+    "window = 128\n"
+    "[measure]\n"
+    "tokens = 999\n"
+    "[small.1]\n"
+    "prune = ff_keep=0.5 kv_keep=0.75 unit=64 selection=strength global=no\n"
+    "repair = damping=0.1\n"
+    "low_rank = keep=0.6 joint_qkv=yes   ; q, k and v\n"
+    "repair = least_squares\n"
+    "quantise = q4_k rounding=search output=q6_k\n"
+    "[q8]\n"
+    "quantise = q8_0\n";
+
+TEST(Recipe, EveryNumberIsInTheText) {
+  const auto recipe = parse_recipe(kWhole, "a.ini");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  EXPECT_EQ(recipe->calibrate_tokens, 4096u);
+  EXPECT_EQ(recipe->window, 128);
+  EXPECT_EQ(recipe->measure_tokens, 999u);
+  ASSERT_EQ(recipe->variants.size(), 2u);
+  EXPECT_EQ(recipe->variants[0].id, "small.1");
+  std::vector<std::string> texts;
+  for (const auto& technique : recipe->variants[0].chain) texts.push_back(technique->text());
+  const std::vector<std::string> expected = {
+      "prune ff_keep=0.5 kv_keep=0.75 drop_layers=0 unit=64 floor=0.25 damping=0.01 "
+      "selection=strength global=no compensate=yes",
+      "repair least_squares damping=0.1",
+      "low_rank keep=0.6 q=yes o=yes joint_qkv=yes unit=32",
+      "repair least_squares damping=0.01",
+      "quantise q4_k rounding=search output=q6_k",
+  };
+  EXPECT_EQ(texts, expected);
+  EXPECT_EQ(recipe->variants[1].chain[0]->text(),
+            "quantise q8_0 rounding=compensated damping=0.01 reorder=yes");
+  EXPECT_TRUE(recipe->variants[1].chain[0]->needs_calibration());
+  // A line's text, read again, says the same.
+  for (const std::string& text : texts) {
+    const size_t space = text.find(' ');
+    const auto again = make_technique(text.substr(0, space), text.substr(space + 1));
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ((*again)->text(), text);
+  }
+  EXPECT_FALSE((*make_technique("quantise", "bf16"))->needs_calibration());
+}
+
+TEST(Recipe, MistakesSayWhereAndWhat) {
+  struct Case {
+    std::string_view text;
+    std::string_view part;
+  };
+  const Case cases[] = {
+      {"", "version = 1"},
+      {"[a]\nquantise = q8_0\n", "version = 1"},
+      {"version = 2\n[a]\nquantise = q8_0\n", "a.ini:1"},
+      {"version = 1\n", "names no variant"},
+      {"version = 1\n[a]\nquantize = q8_0\n", "quantise"},
+      {"version = 1\n[a]\nquantise = q9_9\n", "q9_9"},
+      {"version = 1\n[a]\nquantise = q2_k\n", "q2_k"},
+      {"version = 1\n[a]\nquantise = q8_0 q4_0\n", "q4_0"},
+      {"version = 1\n[a]\nquantise = q8_0 damping=x\n", "damping"},
+      {"version = 1\n[a]\nquantise = q8_0 damping=0.1 damping=0.2\n", "twice"},
+      {"version = 1\n[a]\nquantise = q8_0 dampin=0.1\n", "did you mean 'damping'"},
+      {"version = 1\n[a]\nquantise = q8_0 rounding=up\n", "rounding"},
+      {"version = 1\n[a]\nquantise = q8_0 reorder=maybe\n", "yes or no"},
+      {"version = 1\n[a]\nprune = ff_keep=0\n", "ff_keep"},
+      {"version = 1\n[a]\nprune = ff_keep=nan\n", "ff_keep"},
+      {"version = 1\n[a]\nprune = unit=1.5\n", "whole number"},
+      {"version = 1\n[a]\nprune = 0.5\n", "key=value"},
+      {"version = 1\n[a]\nprune = selection=best\n", "selection"},
+      {"version = 1\n[a]\nlow_rank = keep=1\n", "keep"},
+      {"version = 1\n[a]\nquantise = q8_0\nprune = ff_keep=0.5\n", "prune after quantise"},
+      {"version = 1\n[a]\nlow_rank =\nprune = ff_keep=0.5\n", "prune after low_rank"},
+      {"version = 1\n[a]\nquantise = q8_0\nrepair =\n", "repair after quantise"},
+      {"version = 1\n[a]\nquantise = q8_0\nquantise = q4_0\n", "once"},
+      {"version = 1\n[A B]\nquantise = q8_0\n", "not a variant's name"},
+      {"version = 1\n[a]\nquantise = q8_0\n[b]\nquantise = q8_0\n[a]\nrepair =\n", "there twice"},
+      {"version = 1\n[calibrate]\ntokens = many\n", "many"},
+      {"version = 1\n[calibrate]\ntoken = 1\n", "token"},
+      {"version = 1\n[measure]\ntokens = 99999999999999999999\n", "999, expected"},
+      {"version = 1\nversion = 1\n[a\n", "a.ini:3"},
+  };
+  for (const Case& one : cases) {
+    const auto recipe = parse_recipe(one.text, "a.ini");
+    ASSERT_FALSE(recipe) << one.text;
+    EXPECT_EQ(recipe.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(recipe.error().message.find(one.part), std::string::npos) << recipe.error().message;
+    EXPECT_NE(recipe.error().message.find("a.ini"), std::string::npos) << recipe.error().message;
+  }
+}
+
+TEST(Recipe, CutAndFlippedTextNeverCrashes) {
+  for (size_t n = 0; n <= kWhole.size(); ++n) {
+    const auto cut = parse_recipe(kWhole.substr(0, n), "a.ini");
+    if (n == kWhole.size()) {
+      EXPECT_TRUE(cut);
+    }
+  }
+  for (size_t n = 0; n < kWhole.size(); ++n) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string flipped(kWhole);
+      flipped[n] = static_cast<char>(flipped[n] ^ (1 << bit));
+      const auto recipe = parse_recipe(flipped, "a.ini");
+      if (!recipe) {
+        EXPECT_FALSE(recipe.error().message.empty());
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ac
