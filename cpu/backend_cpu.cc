@@ -61,9 +61,11 @@ Value CpuBackend::make(size_t n_rows, size_t n_cols) {
 Value CpuBackend::make_later(size_t n_rows, size_t n_cols, const Recipe& recipe) {
   values_.push_back({nullptr, n_rows, n_cols});
   recipes_.push_back(recipe);
-  return {.id = static_cast<int32_t>(values_.size() - 1),
-          .n_rows = static_cast<int32_t>(n_rows),
-          .n_cols = static_cast<int32_t>(n_cols)};
+  const Value value = {.id = static_cast<int32_t>(values_.size() - 1),
+                       .n_rows = static_cast<int32_t>(n_rows),
+                       .n_cols = static_cast<int32_t>(n_cols)};
+  if (options_.keeps_values) ready(value);
+  return value;
 }
 
 void CpuBackend::begin_step(const Batch& batch) {

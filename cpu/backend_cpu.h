@@ -16,6 +16,9 @@ struct CpuBackendOptions {
   // the pages of a mapped file need not stay resident: peak memory is about one copy of the
   // weights.
   std::function<void(std::span<const std::byte>)> drop_pages = {};
+  // Every value of the outermost scope can be read after a step, whatever became of its operands:
+  // nothing is computed only as a part of what uses it. Slower; for calibration.
+  bool keeps_values = false;
   // For tests: memory of activations is filled with NaN before each step runs.
   bool poison_memory = false;
 };

@@ -41,7 +41,7 @@ Result<std::unique_ptr<LayerRunner>> LayerRunner::create(const Checkpoint& check
   runner->windows_ = &windows;
   runner->x_ = x;
   runner->layer_ = layer;
-  AC_TRY(runner->backend_, cpu::create_cpu_backend({.n_threads = n_threads}));
+  AC_TRY(runner->backend_, cpu::create_cpu_backend({.n_threads = n_threads, .keeps_values = true}));
   size_t longest = 1;
   for (size_t i = 0; i < windows.n_windows(); ++i) {
     longest = std::max(longest, windows.window(i).size());

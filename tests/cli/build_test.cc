@@ -60,8 +60,8 @@ TEST_F(BuildCommand, BuildsTellsPlotsAndExports) {
   EXPECT_EQ(run_json({"zoo", "export", "a.zoo", "q8", "--json"})["architecture"], "llama");
   expect_refused({"zoo", "export", "a.zoo", "none"}, "none");
   // A pruned variant answers.
-  const Outcome answer = run({"ask", "--zoo", "a.zoo", "--variant", "lean", "--local",
-                              "--max-tokens", "4", "Once upon a time"});
+  const Outcome answer =
+      run({"ask", "--zoo", "a.zoo", "--variant", "lean", "--max-tokens", "4", "Once upon a time"});
   EXPECT_EQ(answer.exit_code, 0) << answer.err;
 }
 

@@ -86,7 +86,7 @@ TEST(Recipe, MistakesSayWhereAndWhat) {
       {"version = 1\n[a]\nquantise = q8_0\n[b]\nquantise = q8_0\n[a]\nrepair =\n", "there twice"},
       {"version = 1\n[calibrate]\ntokens = many\n", "many"},
       {"version = 1\n[calibrate]\ntoken = 1\n", "token"},
-      {"version = 1\n[measure]\ntokens = 99999999999999999999\n", "999, expected"},
+      {"version = 1\n[measure]\ntokens = 99999999999999999999\n", "999', expected"},
       {"version = 1\nversion = 1\n[a\n", "a.ini:3"},
   };
   for (const Case& one : cases) {
