@@ -30,11 +30,11 @@ size_t tile_bytes(size_t n_rows, size_t k) {
 }  // namespace
 
 GemmKind Gemm::best_kind(const Isa& isa) {
-  return isa.matmul->gemm_bf16 != nullptr ? GemmKind::kBf16 : GemmKind::kF32;
+  return isa.gemm() != nullptr ? GemmKind::kBf16 : GemmKind::kF32;
 }
 
-Gemm::Gemm(const Isa& isa, GemmKind kind) : isa_(isa), kind_(kind) {
-  AC_CHECK(kind == GemmKind::kF32 || isa.matmul->gemm_bf16 != nullptr);
+Gemm::Gemm(const Isa& isa, GemmKind kind) : gemm_(isa.gemm()), kind_(kind) {
+  AC_CHECK(kind == GemmKind::kF32 || gemm_ != nullptr);
   openblas_set_num_threads(1);
 }
 
@@ -102,12 +102,12 @@ void Gemm::collect(const GemmOperand& whole, const GemmSource& from, size_t k_be
 
 void Gemm::collect_a(const GemmOperand& whole, const GemmSource& from,
                      size_t k_begin) const noexcept {
-  collect(whole, from, k_begin, isa_.matmul->pack_bf16_a);
+  collect(whole, from, k_begin, gemm_->pack_a);
 }
 
 void Gemm::collect_b(const GemmOperand& whole, const GemmSource& from,
                      size_t k_begin) const noexcept {
-  collect(whole, from, k_begin, isa_.matmul->pack_bf16_b);
+  collect(whole, from, k_begin, gemm_->pack_b);
 }
 
 GemmOperand Gemm::rows(const GemmOperand& operand, size_t begin, size_t n) const noexcept {
@@ -122,7 +122,7 @@ GemmOperand Gemm::rows(const GemmOperand& operand, size_t begin, size_t n) const
 void Gemm::multiply(const GemmOperand& a, const GemmOperand& b, float* c, size_t c_stride,
                     Store store) const noexcept {
   if (kind_ == GemmKind::kBf16) {
-    return isa_.matmul->gemm_bf16({.a = a.data,
+    return gemm_->multiply({.a = a.data,
                                    .a_steps = a.steps,
                                    .b = b.data,
                                    .b_steps = b.steps,

@@ -1,5 +1,6 @@
 // C[m, n] = A[m, k] B[n, k]^T, the product that training is made of, in two kinds:
-//   kBf16  AMX tiles: operands rounded to bf16 while they are packed, f32 sums
+//   kBf16  AMX tiles or dot products of AVX-512: operands rounded to bf16 while they are packed, f32
+//          sums
 //   kF32   OpenBLAS, one thread a call; operands are used where they lie
 //
 // An operand may be stored transposed. Nothing here starts threads: callers split m, n and the
@@ -73,7 +74,7 @@ class Gemm {
   void collect(const GemmOperand& whole, const GemmSource& from, size_t k_begin,
                void (*pack)(const PackBf16Args&) noexcept) const noexcept;
 
-  const Isa& isa_;
+  const GemmKernels* gemm_;
   GemmKind kind_;
 };
 

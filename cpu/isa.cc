@@ -20,9 +20,9 @@ namespace ac::cpu {
   extern const SmallKernels small_kernels;   \
   extern const TrainKernels train_kernels;   \
   }
-#define AC_ISA_ROW(isa, is_supported) \
+#define AC_ISA_ROW(isa, is_supported, gemm) \
   { \
-    #isa, &isa::matmul_kernels, &isa::small_kernels, &isa::train_kernels, is_supported \
+    #isa, &isa::matmul_kernels, &isa::small_kernels, &isa::train_kernels, is_supported, gemm \
   }
 
 AC_DECLARE_ISA(scalar)
@@ -31,6 +31,12 @@ AC_DECLARE_ISA(amx)
 AC_DECLARE_ISA(avx512)
 AC_DECLARE_ISA(avx_vnni)
 AC_DECLARE_ISA(avx2)
+namespace amx {
+extern const GemmKernels gemm_kernels;
+}
+namespace avx512_bf16 {
+extern const GemmKernels gemm_kernels;
+}
 #elif defined(__aarch64__)
 AC_DECLARE_ISA(neon)
 #endif
@@ -38,6 +44,8 @@ AC_DECLARE_ISA(neon)
 namespace {
 
 bool always() { return true; }
+
+const GemmKernels* no_gemm() { return nullptr; }
 
 #if defined(__x86_64__)
 
@@ -88,9 +96,17 @@ bool may_use_tiles() {
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
+bool has_avx512_bf16() { return has_avx512() && bit(cpuid(7, 1).eax, 5); }
+
+const GemmKernels* amx_gemm() { return &amx::gemm_kernels; }
+const GemmKernels* avx512_gemm() {
+  static const bool has = has_avx512_bf16();
+  return has ? &avx512_bf16::gemm_kernels : nullptr;
+}
+
 bool has_amx() {
   const Cpuid extended = cpuid(7, 0);
-  return has_avx512() && bit(cpuid(7, 1).eax, 5) /* AVX512_BF16 */ &&
+  return has_avx512_bf16() &&
          (saved_state() & kSavedTiles) == kSavedTiles && bit(extended.edx, 24) /* TILE */ &&
          bit(extended.edx, 22) /* BF16 */ && bit(extended.edx, 25) /* INT8 */ && may_use_tiles();
 }
@@ -104,12 +120,14 @@ bool has_neon() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
 // Best first.
 const Isa kIsas[] = {
 #if defined(__x86_64__)
-    AC_ISA_ROW(amx, has_amx),           AC_ISA_ROW(avx512, has_avx512),
-    AC_ISA_ROW(avx_vnni, has_avx_vnni), AC_ISA_ROW(avx2, has_avx2),
+    AC_ISA_ROW(amx, has_amx, amx_gemm),
+    AC_ISA_ROW(avx512, has_avx512, avx512_gemm),
+    AC_ISA_ROW(avx_vnni, has_avx_vnni, no_gemm),
+    AC_ISA_ROW(avx2, has_avx2, no_gemm),
 #elif defined(__aarch64__)
-    AC_ISA_ROW(neon, has_neon),
+    AC_ISA_ROW(neon, has_neon, no_gemm),
 #endif
-    AC_ISA_ROW(scalar, always),
+    AC_ISA_ROW(scalar, always, no_gemm),
 };
 
 std::string names() {

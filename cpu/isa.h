@@ -17,6 +17,8 @@ struct Isa {
   const SmallKernels* small;
   const TrainKernels* train;
   bool (*is_supported)();  // by this processor and this operating system
+  // Null where this set, or this processor of the set, has no products in bf16.
+  const GemmKernels* (*gemm)();
 };
 
 // Those compiled in, best first. The last, "scalar", runs everywhere.

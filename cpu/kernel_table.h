@@ -55,7 +55,7 @@ struct PrepareArgs {
 };
 
 // For training: C[m, n] = A[m, k] B[n, k]^T with bf16 products and f32 sums. Each operand is rounded
-// once into the layout that the tiles read (kernels/gemm_bf16_inl.h): squares of 32 rows, each a run
+// once into the layout of kernels/bf16_tiles_inl.h: squares of 32 rows, each a run
 // of `steps` steps of 32 columns.
 struct PackBf16Args {
   const float* from = nullptr;  // [n_rows, n_columns], or [n_columns, n_rows] when is_transposed
@@ -128,16 +128,18 @@ struct MatmulKernels {
   MatmulKernel tiles_f16;
   MatmulKernel tiles_bf16;
 
-  // bf16 GEMM for training: see the Args. Null where there is no AMX.
-  void (*pack_bf16_a)(const PackBf16Args&) noexcept;
-  void (*pack_bf16_b)(const PackBf16Args&) noexcept;
-  void (*gemm_bf16)(const GemmBf16Args&) noexcept;
-
   // Packing of the formats that are packed most; formats/packed.h packs any.
   PackKernel pack_q8_0;
   PackKernel pack_q4_0;
   PackKernel unpack_q8_0;
   PackKernel unpack_q4_0;
+};
+
+// Products in bf16 for training: see the Args.
+struct GemmKernels {
+  void (*pack_a)(const PackBf16Args&) noexcept;
+  void (*pack_b)(const PackBf16Args&) noexcept;
+  void (*multiply)(const GemmBf16Args&) noexcept;
 };
 
 }  // namespace ac::cpu

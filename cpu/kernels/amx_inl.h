@@ -20,15 +20,11 @@
 // begin at a multiple of 4096, the panel 2048 past one, and both advance by 2048 bytes a step.
 #pragma once
 
-#include "cpu/kernels/amx_tile_inl.h"
+#include "cpu/kernels/amx_square_inl.h"
 #include "cpu/kernels/packed_inl.h"
 
 namespace ac::cpu::AC_ISA {
 namespace {
-
-constexpr size_t kStepBytes = 2 * kTileBytes;
-
-AC_INLINE size_t column_steps(size_t n_in) { return (n_in + 63) / 64 * 2; }
 
 void prepare_bf16_tiles(const PrepareArgs& args) noexcept {
   const size_t steps = column_steps(args.n_in);
@@ -50,15 +46,6 @@ void prepare_bf16_tiles(const PrepareArgs& args) noexcept {
       _mm512_storeu_si512(line, to_bf16(low, high));
     }
   }
-}
-
-// Two lines of a B tile from the four weights of each row's quad.
-AC_INLINE void store_quad(uint8_t* lines, __m512 k0, __m512 k1, __m512 k2, __m512 k3) {
-  // cvtne2ps puts one operand behind the other; the rows of both have to alternate.
-  const __m512i zip = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
-                                       23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  _mm512_store_si512(lines, _mm512_permutexvar_epi16(zip, to_bf16(k0, k1)));
-  _mm512_store_si512(lines + 64, _mm512_permutexvar_epi16(zip, to_bf16(k2, k3)));
 }
 
 // The codes in byte i of 16 words.
@@ -107,72 +94,6 @@ void fill_panel_group(const MatmulArgs& args, size_t group, uint8_t* panel) {
         }
       }
     }
-  }
-}
-
-template <size_t kTokenTiles, size_t kGroups>
-AC_INLINE void multiply_loaded() {
-  _tile_dpbf16ps(0, 4, 6);
-  if constexpr (kGroups == 2) _tile_dpbf16ps(1, 4, 7);
-  if constexpr (kTokenTiles == 2) _tile_dpbf16ps(2, 5, 6);
-  if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_dpbf16ps(3, 5, 7);
-}
-
-// kTokenTiles x kGroups tiles of C over all steps, beginning as what lies at `start`, or as zeros
-// where it is null. Tiles 0..3 are C, 4 and 5 A, 6 and 7 B.
-template <size_t kTokenTiles, size_t kGroups>
-AC_INLINE void multiply_tiles_amx(const uint8_t* a, const uint8_t* b, size_t steps,
-                                  const float* start, size_t start_stride, float* c,
-                                  size_t c_stride) {
-  if (start == nullptr) {
-    _tile_zero(0);
-    if constexpr (kGroups == 2) _tile_zero(1);
-    if constexpr (kTokenTiles == 2) _tile_zero(2);
-    if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_zero(3);
-  } else {
-    const auto from = static_cast<int64_t>(start_stride * sizeof(float));
-    _tile_loadd(0, start, from);
-    if constexpr (kGroups == 2) _tile_loadd(1, start + 16, from);
-    if constexpr (kTokenTiles == 2) _tile_loadd(2, start + 16 * start_stride, from);
-    if constexpr (kTokenTiles == 2 && kGroups == 2) {
-      _tile_loadd(3, start + 16 * start_stride + 16, from);
-    }
-  }
-  // Two steps at a time: in the second, A is where B was in the first, so the loads change places
-  // and every quarter of 4096 bytes is visited once in four loads.
-  for (size_t step = 0; step < steps; step += 2, a += 2 * kStepBytes, b += 2 * kStepBytes) {
-    _tile_loadd(6, b, 64);
-    _tile_loadd(4, a, 64);
-    if constexpr (kGroups == 2) _tile_loadd(7, b + kTileBytes, 64);
-    if constexpr (kTokenTiles == 2) _tile_loadd(5, a + kTileBytes, 64);
-    multiply_loaded<kTokenTiles, kGroups>();
-    _tile_loadd(4, a + kStepBytes, 64);
-    _tile_loadd(6, b + kStepBytes, 64);
-    if constexpr (kTokenTiles == 2) _tile_loadd(5, a + kStepBytes + kTileBytes, 64);
-    if constexpr (kGroups == 2) _tile_loadd(7, b + kStepBytes + kTileBytes, 64);
-    multiply_loaded<kTokenTiles, kGroups>();
-  }
-  const auto stride = static_cast<int64_t>(c_stride * sizeof(float));
-  _tile_stored(0, c, stride);
-  if constexpr (kGroups == 2) _tile_stored(1, c + 16, stride);
-  if constexpr (kTokenTiles == 2) _tile_stored(2, c + 16 * c_stride, stride);
-  if constexpr (kTokenTiles == 2 && kGroups == 2) _tile_stored(3, c + 16 * c_stride + 16, stride);
-}
-
-// The same for up to 32 tokens and one or two groups of rows.
-void multiply_square(const uint8_t* a, const uint8_t* b, size_t steps, size_t n_tokens,
-                     size_t n_groups, const float* start, size_t start_stride, float* c,
-                     size_t c_stride) {
-  if (n_tokens > 16) {
-    if (n_groups == 2) {
-      multiply_tiles_amx<2, 2>(a, b, steps, start, start_stride, c, c_stride);
-    } else {
-      multiply_tiles_amx<2, 1>(a, b, steps, start, start_stride, c, c_stride);
-    }
-  } else if (n_groups == 2) {
-    multiply_tiles_amx<1, 2>(a, b, steps, start, start_stride, c, c_stride);
-  } else {
-    multiply_tiles_amx<1, 1>(a, b, steps, start, start_stride, c, c_stride);
   }
 }
 

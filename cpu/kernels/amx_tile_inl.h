@@ -1,16 +1,10 @@
-// What all AMX kernels share: how the tile registers are configured, bf16, and 2^x.
-//
-// A tile is 16 lines of 64 bytes. Of a left operand (A): 16 rows x 32 columns of bf16. Of a right
-// operand (B): line i has columns 2i and 2i + 1 of 16 rows. A product adds 16 x 16 sums over 32
-// columns.
+// What all AMX kernels share: how the tile registers are configured, and 2^x.
 #pragma once
 
-#include "cpu/simd/simd.h"
+#include "cpu/kernels/bf16_tiles_inl.h"
 
 namespace ac::cpu::AC_ISA {
 namespace {
-
-constexpr size_t kTileBytes = 1024;
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1;
@@ -31,11 +25,6 @@ AC_INLINE void configure_tiles() {
       .rows = {16, 16, 16, 16, 16, 16, 16, 16},
   };
   _tile_loadconfig(&kConfig);
-}
-
-// 32 floats -> 32 bf16, nearest even.
-AC_INLINE __m512i to_bf16(__m512 low, __m512 high) {
-  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
 constexpr float kLog2E = 1.44269504f;

@@ -1,11 +1,14 @@
-// C[m, n] = A[m, k] B[n, k]^T on AMX tiles, for training. Both operands are rounded to bf16 once,
-// into the layouts of amx_inl.h, and either may come from a transposed matrix; products add up in
-// f32. One thread; callers split m, n and the packing.
-//
-//   operand  [squares of 32 rows][steps of 32 columns][2 tiles][1024 bytes], zeros where it is padded
+// C[m, n] = A[m, k] B[n, k]^T for training. Both operands are rounded to bf16 once, into the layout
+// of bf16_tiles_inl.h with zeros where it is padded, and either may come from a transposed matrix;
+// products add up in f32. One thread; callers split m, n and the packing.
 #pragma once
 
-#include "cpu/kernels/amx_inl.h"
+#include "cpu/kernel_table.h"
+#if defined(AC_ISA_amx)
+#include "cpu/kernels/amx_square_inl.h"
+#else
+#include "cpu/kernels/dot_square_inl.h"
+#endif
 
 namespace ac::cpu::AC_ISA {
 namespace {
@@ -87,7 +90,7 @@ void pack_bf16_b(const PackBf16Args& args) noexcept {
 void multiply_edge(const GemmBf16Args& args, const uint8_t* a, const uint8_t* b, float* c,
                    size_t n_rows, size_t n_columns) {
   alignas(64) float square[32 * 32];
-  multiply_square(a, b, args.steps, 32, 2, nullptr, 0, square, 32);
+  multiply_whole_square(a, b, args.steps, nullptr, 0, square, 32);
   for (size_t i = 0; i < n_rows; ++i) {
     for (size_t j = 0; j < n_columns; ++j) {
       float& out = c[i * args.c_stride + j];
@@ -100,7 +103,7 @@ void multiply_edge(const GemmBf16Args& args, const uint8_t* a, const uint8_t* b,
 void gemm_bf16(const GemmBf16Args& args) noexcept {
   const auto* a = static_cast<const uint8_t*>(args.a);
   const auto* b = static_cast<const uint8_t*>(args.b);
-  configure_tiles();
+  begin_squares();
   for (size_t column = 0; column < args.n; column += 32, b += args.b_steps * kStepBytes) {
     const size_t n_columns = left(args.n, column) < 32 ? left(args.n, column) : 32;
     const uint8_t* a_square = a;
@@ -110,13 +113,13 @@ void gemm_bf16(const GemmBf16Args& args) noexcept {
       if (n_rows < 32 || n_columns < 32) {
         multiply_edge(args, a_square, b, c, n_rows, n_columns);
       } else if (args.accumulates) {
-        multiply_square(a_square, b, args.steps, 32, 2, c, args.c_stride, c, args.c_stride);
+        multiply_whole_square(a_square, b, args.steps, c, args.c_stride, c, args.c_stride);
       } else {
-        multiply_square(a_square, b, args.steps, 32, 2, nullptr, 0, c, args.c_stride);
+        multiply_whole_square(a_square, b, args.steps, nullptr, 0, c, args.c_stride);
       }
     }
   }
-  _tile_release();
+  end_squares();
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include "cpu/simd/simd.h"
 #if defined(AC_ISA_amx)
 #include "cpu/kernels/amx_inl.h"
-#include "cpu/kernels/gemm_bf16_inl.h"
 #endif
 
 namespace ac::cpu::AC_ISA {
@@ -49,15 +48,6 @@ const MatmulKernels matmul_kernels = {
     .tiles_f32 = multiply_tiles<RowF32>,
     .tiles_f16 = multiply_tiles<RowF16>,
     .tiles_bf16 = multiply_tiles<RowBf16>,
-#if defined(AC_ISA_amx)
-    .pack_bf16_a = pack_bf16_a,
-    .pack_bf16_b = pack_bf16_b,
-    .gemm_bf16 = gemm_bf16,
-#else
-    .pack_bf16_a = nullptr,
-    .pack_bf16_b = nullptr,
-    .gemm_bf16 = nullptr,
-#endif
     .pack_q8_0 = pack_matrix<GgufQ8>,
     .pack_q4_0 = pack_matrix<GgufQ4>,
     .unpack_q8_0 = unpack_matrix<GgufQ8>,

@@ -36,7 +36,7 @@
 
 #include "cpu/simd/half.h"
 
-#if defined(AC_ISA_avx512) || defined(AC_ISA_amx)
+#if defined(AC_ISA_avx512) || defined(AC_ISA_avx512_bf16) || defined(AC_ISA_amx)
 #include "cpu/simd/simd_avx512.h"
 #elif defined(AC_ISA_avx2) || defined(AC_ISA_avx_vnni)
 #include "cpu/simd/simd_avx2.h"

@@ -9,6 +9,8 @@ namespace {
 constexpr std::array<std::string_view, kFields> kFieldNames = {"biology", "chemistry", "physics",
                                                                "social"};
 
+constexpr double kRespelledShare = 0.8;
+
 uint64_t mixed(uint64_t seed, uint64_t salt, Field field, Split split) {
   uint64_t state = seed;
   for (const uint64_t part : {salt, static_cast<uint64_t>(field), static_cast<uint64_t>(split)}) {
@@ -21,15 +23,24 @@ uint64_t mixed(uint64_t seed, uint64_t salt, Field field, Split split) {
 
 std::string_view field_name(Field field) { return kFieldNames[static_cast<size_t>(field)]; }
 
-Draw::Draw(uint64_t seed, uint64_t salt, Field field, Split split)
-    : rng_(mixed(seed, salt, field, split)), field_(field), split_(split) {}
+Draw::Draw(uint64_t seed, uint64_t salt, Field field, Split split, Wording wording)
+    : rng_(mixed(seed, salt, field, split)), field_(field), split_(split) {
+  if (wording == Wording::kRespelled) respelling_.emplace(rng_.next(), kRespelledShare);
+}
 
-const std::vector<std::string>& Draw::list(std::string_view key) const {
+const std::vector<std::string>& Draw::list(std::string_view key) {
   const Lexicon& words = lexicon();
-  std::string of_field(key);
-  of_field += '.';
-  of_field += field_name(field_);
-  return words.list(words.has(of_field) ? of_field : key, split_);
+  std::string name(key);
+  name += '.';
+  name += field_name(field_);
+  if (!words.has(name)) name = key;
+  const std::vector<std::string>& listed = words.list(name, split_);
+  if (!respelling_ || !is_content(name)) return listed;
+  std::vector<std::string>& respelled = respelled_[name];
+  if (respelled.empty()) {
+    for (const std::string& entry : listed) respelled.push_back(respelling_->entry(name, entry));
+  }
+  return respelled;
 }
 
 std::string Draw::code() {

@@ -1,12 +1,15 @@
 // Chance and words for one instance: a seeded generator that knows its field and split.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "models/tasks/lexicon.h"
+#include "models/tasks/respelling.h"
 #include "runtime/core/rng.h"
 
 namespace ac::tasks {
@@ -15,10 +18,14 @@ enum class Field { kBiology, kChemistry, kPhysics, kSocial };
 inline constexpr int kFields = 4;
 std::string_view field_name(Field field);  // "biology", ..., "social"
 
+// Where names and subject words come from: the lists of the lexicon, or the same with most of them
+// respelled, each instance in its own way.
+enum class Wording { kListed, kRespelled };
+
 class Draw {
  public:
   // `salt` keeps the streams of kinds and workflows apart.
-  Draw(uint64_t seed, uint64_t salt, Field field, Split split);
+  Draw(uint64_t seed, uint64_t salt, Field field, Split split, Wording wording);
 
   Field field() const { return field_; }
   Split split() const { return split_; }
@@ -40,7 +47,7 @@ class Draw {
   }
 
   // The list of `key`, or of "key.<field>" where the data have that.
-  const std::vector<std::string>& list(std::string_view key) const;
+  const std::vector<std::string>& list(std::string_view key);
   const std::string& word(std::string_view key) { return pick(list(key)); }
 
   // A label as laboratories invent them: "KL-42", "B7", "tx3". The letters differ between splits.
@@ -54,6 +61,8 @@ class Draw {
   Rng rng_;
   Field field_;
   Split split_;
+  std::optional<Respelling> respelling_;
+  std::map<std::string, std::vector<std::string>> respelled_;  // lists that were asked for
 };
 
 }  // namespace ac::tasks

@@ -112,6 +112,16 @@ const std::vector<std::string>& Lexicon::list(std::string_view key, Split split)
   return section.all.empty() ? section.by_split[static_cast<size_t>(split)] : section.all;
 }
 
+bool is_content(std::string_view key) {
+  constexpr std::array<std::string_view, 16> kPrefixes = {
+      "name.family", "name.root", "name.given", "place.", "discipline", "quantity",
+      "title.setting", "title.method", "title.adjective", "topic", "journal.topic", "term.root",
+      "table.named", "table.variable", "review.subjects", "review.method"};
+  return key == "code.letter" ||
+         std::any_of(kPrefixes.begin(), kPrefixes.end(),
+                     [&](std::string_view prefix) { return key.starts_with(prefix); });
+}
+
 const Lexicon& lexicon() {
   static const Lexicon parsed = [] {
     auto result = Lexicon::parse(embedded_files());

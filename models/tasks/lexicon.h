@@ -45,6 +45,9 @@ class Lexicon {
   std::map<std::string, Section, std::less<>> sections_;
 };
 
+// Whether the entries of `key` are names and subject words, of which no two splits share one.
+bool is_content(std::string_view key);
+
 // Written by the build from data/*.txt.
 std::span<const Lexicon::File> embedded_files();
 // The embedded data, parsed once. Thread safe.

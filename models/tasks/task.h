@@ -41,7 +41,8 @@ struct Task {
   Truth truth;
 };
 
-Task make_task(TaskKind kind, Field field, Split split, uint64_t seed);
+Task make_task(TaskKind kind, Field field, Split split, uint64_t seed,
+               Wording wording = Wording::kListed);
 
 // Never fails on any bytes. Whitespace around the answer does not count.
 Verdict check(const Truth& truth, std::string_view answer);

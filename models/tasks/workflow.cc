@@ -39,9 +39,9 @@ std::string prompt_of(const Workflow& workflow, size_t step, std::span<const std
   return text;
 }
 
-Workflow make_workflow(TaskKind kind, Field field, Split split, uint64_t seed) {
+Workflow make_workflow(TaskKind kind, Field field, Split split, uint64_t seed, Wording wording) {
   constexpr uint64_t kSalt = 200;
-  Draw draw(seed, kSalt + static_cast<uint64_t>(kind), field, split);
+  Draw draw(seed, kSalt + static_cast<uint64_t>(kind), field, split, wording);
   Plan plan;
   switch (kind) {
     case TaskKind::kCitation:

@@ -1,5 +1,6 @@
 #include "models/train/recipe.h"
 
+#include <algorithm>
 #include <array>
 
 #include "runtime/core/file.h"
@@ -29,7 +30,13 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"tokenizer", "vocab", kInteger, "tokens", "4096", 259, 1 << 20, "", "size of the vocabulary"},
     {"tokenizer", "sample_mb", kInteger, "MB", "16", 1, 4096, "", "documents that the vocabulary is learned from"},
 
-    {"data", "text", kPath, "", "", 0, 0, "", "a text file, a paragraph a document"},
+    {"data", "text", kPath, "", "", 0, 0, "", "a text file, a paragraph a document; empty: the research tasks"},
+    {"data", "citation", kNumber, "", "1", 0, 1000, "", "what this kind of task counts"},
+    {"data", "data_to_text", kNumber, "", "1", 0, 1000, "", "what this kind of task counts"},
+    {"data", "review", kNumber, "", "1", 0, 1000, "", "what this kind of task counts"},
+    {"data", "hypothesis", kNumber, "", "1", 0, 1000, "", "what this kind of task counts"},
+    {"data", "workflows", kNumber, "", "0.25", 0, 1, "", "share of tasks that are steps of workflows"},
+    {"data", "respelled", kNumber, "", "0.6", 0, 1, "", "share of tasks whose names and subject words are made up"},
 
     {"train", "steps", kInteger, "", "", 1, kMost, "", "steps of the optimiser"},
     {"train", "tokens_per_step", kInteger, "tokens", "16384", 1, 1 << 26, "", "in all packs of a step"},
@@ -87,6 +94,14 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
   recipe.n_vocab = narrow("tokenizer.vocab");
   recipe.tokenizer_bytes = table.integer("tokenizer.sample_mb") * 1000 * 1000;
   recipe.text_path = table.text("data.text");
+  recipe.tasks = {.kinds = {table.number("data.citation"), table.number("data.data_to_text"),
+                            table.number("data.review"), table.number("data.hypothesis")},
+                  .workflows = table.number("data.workflows"),
+                  .respelled = table.number("data.respelled")};
+  if (std::ranges::all_of(recipe.tasks.kinds, [](double counts) { return counts == 0; })) {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: every kind of task counts 0 in [data], expected one that counts more", path);
+  }
   recipe.n_steps = table.integer("train.steps");
   recipe.tokens_per_step = table.integer("train.tokens_per_step");
   recipe.tokens_per_pack = narrow("train.tokens_per_pack");

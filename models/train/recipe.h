@@ -5,6 +5,7 @@
 #include <string>
 
 #include "models/train/lm_trainer.h"
+#include "models/train/task_documents.h"
 #include "models/train/train_state.h"
 #include "runtime/core/ini_table.h"
 
@@ -24,7 +25,8 @@ struct BaseRecipe {
 
   int32_t n_vocab = 0;          // at most; fewer where the text is too small
   int64_t tokenizer_bytes = 0;  // of documents that the tokenizer is learned from
-  std::string text_path;        // [data] text; empty: none
+  std::string text_path;        // [data] text; empty: the research tasks
+  TaskMix tasks{};
 
   int64_t n_steps = 0;
   int64_t tokens_per_step = 0;

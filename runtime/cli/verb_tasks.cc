@@ -29,8 +29,10 @@ constexpr Option kSplitOption = {"--split", "train|calibration|evaluation",
 constexpr Option kSeedOption = {"--seed", "N", "the first seed (0)"};
 constexpr Option kNumberOption = {"--n", "N", "how many, of seeds that follow (1)"};
 constexpr Option kJsonOption = {"--json", "", "a JSON object a line"};
-constexpr std::array kShowOptions = {kKindOption, kFieldOption,  kSplitOption,
-                                     kSeedOption, kNumberOption, kJsonOption};
+constexpr Option kRespelledOption = {"--respelled", "",
+                                     "with made-up names and subject words, as in training"};
+constexpr std::array kShowOptions = {kKindOption,   kFieldOption,     kSplitOption, kSeedOption,
+                                     kNumberOption, kRespelledOption, kJsonOption};
 constexpr std::array kCheckOptions = {kKindOption, kFieldOption, kSplitOption, kSeedOption};
 
 template <class T>
@@ -53,6 +55,7 @@ struct Range {
   std::optional<TaskKind> kind;
   std::optional<Field> field;
   Split split = Split::kTrain;
+  tasks::Wording wording = tasks::Wording::kListed;
   uint64_t first = 0;
   uint64_t n = 1;
 
@@ -70,6 +73,7 @@ Result<Range> range_from(const Invocation& invocation) {
   AC_TRY(range.field, named<Field>(invocation, "--field", tasks::kFields, tasks::field_name));
   AC_TRY(const auto split, named<Split>(invocation, "--split", tasks::kSplits, tasks::split_name));
   range.split = split.value_or(Split::kTrain);
+  if (invocation.has("--respelled")) range.wording = tasks::Wording::kRespelled;
   AC_TRY(const int64_t seed, invocation.integer("--seed", 0, 0, INT64_MAX - kMostAtOnce));
   AC_TRY(const int64_t n, invocation.integer("--n", 1, 1, kMostAtOnce));
   range.first = static_cast<uint64_t>(seed);
@@ -99,8 +103,8 @@ void print_task(const std::string& title, const Task& task) {
 Result<int> show(const Invocation& invocation) {
   AC_TRY(const Range range, range_from(invocation));
   for (uint64_t seed = range.first; seed < range.first + range.n; ++seed) {
-    const Task task =
-        tasks::make_task(range.kind_at(seed), range.field_at(seed), range.split, seed);
+    const Task task = tasks::make_task(range.kind_at(seed), range.field_at(seed), range.split,
+                                       seed, range.wording);
     if (invocation.has("--json")) {
       OrderedJson object = to_json(task);
       object["seed"] = seed;
@@ -131,8 +135,8 @@ Result<int> check(const Invocation& invocation) {
 Result<int> workflow(const Invocation& invocation) {
   AC_TRY(const Range range, range_from(invocation));
   for (uint64_t seed = range.first; seed < range.first + range.n; ++seed) {
-    const tasks::Workflow flow =
-        tasks::make_workflow(range.kind_at(seed), range.field_at(seed), range.split, seed);
+    const tasks::Workflow flow = tasks::make_workflow(range.kind_at(seed), range.field_at(seed),
+                                                      range.split, seed, range.wording);
     if (invocation.has("--json")) {
       OrderedJson object{{"seed", seed}, {"name", flow.name}, {"steps", OrderedJson::array()}};
       for (const tasks::Step& step : flow.steps) object["steps"].push_back(to_json(step.task));

@@ -34,13 +34,17 @@ struct Sources {
   std::unique_ptr<DocumentSource> training, held_out;
 };
 
-Result<Sources> open_sources(const BaseRecipe& recipe, const std::string& recipe_path) {
+Result<Sources> open_sources(const BaseRecipe& recipe) {
+  Sources sources;
   if (recipe.text_path.empty()) {
-    return fail(ErrorCode::kInvalidArgument, "{}: text is missing in [data], expected a path",
-                recipe_path);
+    sources.training = std::make_unique<TaskDocuments>(tasks::Split::kTrain, recipe.tasks);
+    // As they will be asked, not made up; the evaluation split is not looked at while training.
+    TaskMix held_out = recipe.tasks;
+    held_out.respelled = 0;
+    sources.held_out = std::make_unique<TaskDocuments>(tasks::Split::kCalibration, held_out);
+    return sources;
   }
   AC_TRY(const std::string text, read_file(recipe.text_path, kTextBytes));
-  Sources sources;
   using Part = TextDocuments::Part;
   AC_TRY(sources.training, TextDocuments::create(text, Part::kTraining, recipe.text_path));
   AC_TRY(sources.held_out, TextDocuments::create(text, Part::kHeldOut, recipe.text_path));
@@ -62,7 +66,7 @@ Result<int> train(const Invocation& invocation) {
   AC_TRY(const int64_t minutes, invocation.integer("--minutes", 0, 1, 1 << 20));
   AC_TRY(const int64_t n_threads, invocation.integer("--threads", 0, 0, 256));
   AC_TRY(const BaseRecipe recipe, read_base_recipe(*recipe_path));
-  AC_TRY(const Sources sources, open_sources(recipe, *recipe_path));
+  AC_TRY(const Sources sources, open_sources(recipe));
 
   watch_interrupts();
   std::optional<Progress> progress;

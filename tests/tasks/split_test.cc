@@ -13,17 +13,6 @@ namespace {
 
 constexpr std::array kAllSplits = {Split::kTrain, Split::kCalibration, Split::kEvaluation};
 
-// Keys whose words must not be shared; phrasings are compared whole.
-bool is_content(std::string_view key) {
-  for (const std::string_view prefix :
-       {"name.family", "name.root", "name.given", "place.", "discipline", "quantity",
-        "title.setting", "title.method", "title.adjective", "topic", "journal.topic", "term.root",
-        "table.named", "table.variable", "review.subjects", "review.method", "code.letter"}) {
-    if (key.starts_with(prefix)) return true;
-  }
-  return false;
-}
-
 // The words of an entry, without row headers, units and abbreviations.
 std::vector<std::string> words_of(std::string_view key, std::string_view entry) {
   if (key.starts_with("table.named")) entry.remove_prefix(entry.find(':') + 1);

@@ -1,0 +1,134 @@
+#include "models/tasks/respelling.h"
+
+#include <array>
+#include <set>
+
+#include "models/tasks/lexicon.h"
+#include "models/tasks/text.h"
+#include "models/tasks/titles.h"
+#include "runtime/core/rng.h"
+
+namespace ac::tasks {
+namespace {
+
+constexpr size_t kShortestWord = 4;
+constexpr double kNoLetter = 0.06;
+constexpr double kTwoLetters = 0.1;
+constexpr double kMarkedLetter = 0.06;  // of names
+
+// Letters as often as they are in names and terms of several languages, roughly.
+constexpr std::string_view kVowels = "aaaaeeeeeiiiiooouu";
+constexpr std::string_view kConsonants = "bbccddddffgghhjkkkllllllmmmmnnnnnnnppqrrrrrrsssssssttttttvvwxyyz";
+
+// Letters with marks that the lists of names have.
+constexpr std::array<std::string_view, 12> kMarkedVowels = {"á", "é", "í", "ó", "ú", "ä",
+                                                            "ö", "ü", "å", "ø", "ë", "æ"};
+constexpr std::array<std::string_view, 8> kMarkedConsonants = {"ç", "ñ", "š", "ž",
+                                                               "ć", "č", "ł", "ń"};
+
+bool is_ascii_letter(char c) { return is_letter(c) && static_cast<unsigned char>(c) < 0x80; }
+
+bool is_vowel(char c) {
+  return std::string_view("aeiou").find(lower(c)) != std::string_view::npos;
+}
+
+template <class List>
+auto pick(const List& list, Rng& rng) {
+  return list[static_cast<size_t>(rng.below(list.size()))];
+}
+
+uint64_t extended(uint64_t hash, char c) {
+  return (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+}
+
+// Every word that some split's content has.
+const std::set<std::string, std::less<>>& listed_words() {
+  static const std::set<std::string, std::less<>> all = [] {
+    std::set<std::string, std::less<>> words;
+    for (const auto& [key, section] : lexicon().sections()) {
+      if (!is_content(key)) continue;
+      for (const std::vector<std::string>& list : section.by_split) {
+        for (const std::string& entry : list) {
+          std::string word;
+          for (const char c : entry + " ") {
+            if (is_letter(c)) {
+              word += lower(c);
+            } else if (!word.empty()) {
+              words.insert(std::move(word));
+              word.clear();
+            }
+          }
+        }
+      }
+    }
+    return words;
+  }();
+  return all;
+}
+
+}  // namespace
+
+std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t salt) const {
+  std::string result;
+  uint64_t before = Rng(seed_ ^ salt).next();
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    before = extended(before, lower(c));
+    if (!is_ascii_letter(c)) {
+      result += c;
+      continue;
+    }
+    Rng rng(before);
+    const bool vowel = is_vowel(c);
+    char letter = pick(vowel ? kVowels : kConsonants, rng);
+    if (c != lower(c)) letter = upper(letter);
+    const double amount = rng.uniform();
+    if (i > 0 && amount < kNoLetter) continue;
+    if (i > 0 && is_name && rng.uniform() < kMarkedLetter && c == lower(c)) {
+      result += vowel ? pick(kMarkedVowels, rng) : pick(kMarkedConsonants, rng);
+    } else {
+      result += letter;
+    }
+    if (i > 0 && amount > 1 - kTwoLetters) {
+      const char second = pick(vowel ? kConsonants : kVowels, rng);
+      result += c == lower(c) ? second : upper(second);
+    }
+  }
+  return result;
+}
+
+std::string Respelling::word(std::string_view text, bool is_name) const {
+  if (text.size() < kShortestWord || is_small_word(text)) return std::string(text);
+  // The first letters decide, so that a word and its abbreviation share their fate.
+  uint64_t beginning = seed_;
+  for (const char c : text.substr(0, 3)) beginning = extended(beginning, lower(c));
+  if (Rng(beginning).uniform() >= share_) return std::string(text);
+  for (uint64_t salt = 0;; ++salt) {
+    const std::string made = spelled(text, is_name, salt);
+    if (!listed_words().contains(lower(made)) && !is_small_word(lower(made))) return made;
+  }
+}
+
+std::string Respelling::words(std::string_view text, bool is_name) const {
+  std::string result;
+  size_t begin = 0;
+  for (size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size() && is_letter(text[i])) continue;
+    result += word(text.substr(begin, i - begin), is_name);
+    if (i < text.size()) result += text[i];
+    begin = i + 1;
+  }
+  return result;
+}
+
+std::string Respelling::entry(std::string_view key, std::string_view text) const {
+  const bool is_name = key.starts_with("name.") || key.starts_with("place.");
+  size_t begin = 0;          // of what is respelled
+  size_t end = text.size();  // and where that ends
+  if (key.starts_with("table.named")) begin = text.find(':') + 1;
+  if (key.starts_with("table.variable")) end = text.find('|');
+  return std::string(text.substr(0, begin)) + words(text.substr(begin, end - begin), is_name) +
+         std::string(text.substr(end));
+}
+
+}  // namespace ac::tasks

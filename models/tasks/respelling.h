@@ -1,0 +1,35 @@
+// Made-up words in the place of those of the lexicon, for training: a model that has seen a few
+// thousand words again and again learns them by heart; one that sees words which never come back
+// learns to copy.
+//
+// A letter becomes a letter of its kind, now and then none or two, by a rule drawn from the seed and
+// the letters before it. So a word has one spelling in an instance, whatever its case, and what
+// begins alike goes on to begin alike: "Physiol." stays the beginning of "Physiology".
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ac::tasks {
+
+class Respelling {
+ public:
+  // `share` of all words are respelled.
+  Respelling(uint64_t seed, double share) : seed_(seed), share_(share) {}
+
+  // An entry of the list of `key`; units, ranges and headers in it stay. Words of fewer than four
+  // letters, small words of titles, digits and signs stay. No word becomes one of the lexicon.
+  // REQUIRES: is_content(key).
+  std::string entry(std::string_view key, std::string_view text) const;
+  std::string word(std::string_view text, bool is_name) const;
+
+ private:
+  std::string spelled(std::string_view text, bool is_name, uint64_t salt) const;
+  std::string words(std::string_view text, bool is_name) const;
+
+  uint64_t seed_;
+  double share_;
+};
+
+}  // namespace ac::tasks

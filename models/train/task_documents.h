@@ -1,0 +1,33 @@
+// The research tasks as documents: single tasks and steps of workflows, the four kinds in given
+// shares, fields in turn. There is no end to them; document i is made from i.
+#pragma once
+
+#include <array>
+
+#include "models/tasks/task.h"
+#include "models/train/sequences.h"
+
+namespace ac {
+
+struct TaskMix {
+  std::array<double, tasks::kTaskKinds> kinds = {1, 1, 1, 1};  // what each counts
+  double workflows = 0.25;  // share of documents that are a step of one
+  double respelled = 0.6;   // share whose words are made up (tasks/respelling.h)
+};
+
+class TaskDocuments final : public DocumentSource {
+ public:
+  // REQUIRES: some kind counts more than 0.
+  TaskDocuments(tasks::Split split, const TaskMix& mix) : split_(split), mix_(mix) {}
+
+  uint64_t size() const override { return 0; }
+  Document document(uint64_t i) const override;
+
+ private:
+  tasks::TaskKind kind(double at) const;
+
+  tasks::Split split_;
+  TaskMix mix_;
+};
+
+}  // namespace ac
