@@ -4,11 +4,10 @@
 // usage: node bench/compare.mjs --modules DIR/node_modules --models a.gguf,b.gguf [--binary FILE] [--threads 1,2]
 //                               [--isa avx2,avx512,amx] [--prompt 512] [--decode 128] [--rounds 3]
 //
-// Each process is confined to as many cores as it has threads. llama.cpp's package carries one library per instruction
-// set; a copy of the package with only one of them forces it.
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import os from "node:os";
+// Each process is confined to as many cores as it has threads. llama.cpp runs in a bare process of its own
+// (peer_llama_cpp), with the one of the package's libraries that stands beside our instruction set.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -30,22 +29,9 @@ if (!options.models) {
 
 // Which of llama.cpp's builds stands beside which of our instruction sets.
 const peerLibrary = { scalar: "x64", avx2: "haswell", avx_vnni: "alderlake", avx512: "icelake", amx: "sapphirerapids" };
-const scratch = mkdtempSync(path.join(os.tmpdir(), "agentcompress-compare-"));
-process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
-
-function peerModules(isa) {
-  if (!options.modules || !existsSync(path.join(options.modules, "node-llama-cpp"))) return null;
-  const copy = path.join(scratch, isa, "node_modules");
-  if (!existsSync(copy)) {
-    mkdirSync(path.dirname(copy));
-    execFileSync("cp", ["-al", path.resolve(options.modules), copy]);
-    const bins = path.join(copy, "@node-llama-cpp/linux-x64/bins/linux-x64");
-    for (const name of readdirSync(bins)) {
-      if (name.startsWith("libggml-cpu-") && name !== `libggml-cpu-${peerLibrary[isa]}.so`) rmSync(path.join(bins, name));
-    }
-  }
-  return copy;
-}
+const peerFolder = path.join(options.modules, "@node-llama-cpp/linux-x64/bins/linux-x64");
+const peerBinary = path.join(path.dirname(options.binary), "../../bench/peer_llama_cpp");
+const hasPeer = options.modules !== "" && existsSync(peerFolder);
 
 function confined(cores, command, args, env) {
   const list = Array.from({ length: cores }, (_, i) => i).join(",");
@@ -61,15 +47,13 @@ console.log(`|---|---|---|---|---|---|---|---|---|---|`);
 for (const model of options.models.split(",")) {
   for (const threads of options.threads.split(",").map(Number)) {
     for (const isa of options.isa.split(",")) {
-      const modules = peerModules(isa);
       const ours = [], peer = [];
       for (let round = 0; round < Number(options.rounds); round++) {
         ours.push(confined(threads, options.binary, ["bench", "--model", model, "--threads", String(threads), "--prompt-tokens", options.prompt,
                            "--decode-tokens", options.decode, "--repeat", "1", "--json"], { AC_FORCE_ISA: isa }));
-        if (modules) {
-          peer.push(confined(threads, process.execPath, [path.join(here, "peer_llama_cpp.mjs"), modules, model, String(threads), options.prompt,
-                             options.decode, "1"], {}));
-          if (!peer[0].library.includes(peerLibrary[isa])) throw new Error(`llama.cpp ran ${peer[0].library}, expected ${peerLibrary[isa]}`);
+        if (hasPeer) {
+          peer.push(confined(threads, peerBinary, ["speed", peerFolder, `libggml-cpu-${peerLibrary[isa]}.so`, model, String(threads),
+                             options.prompt, options.decode, "1"], {}));
         }
       }
       const column = (list, key) => list.map((entry) => entry[key]);

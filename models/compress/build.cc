@@ -21,6 +21,7 @@ constexpr uint64_t kMaxFactsBytes = 4u << 20;
 struct Texts {
   TokenWindows calibration;
   TokenWindows held_out;
+  TokenWindows recovery;
   std::vector<std::string> lines;  // for the manifest
   uint64_t hash = 0;
 };
@@ -34,7 +35,8 @@ std::string text_line(std::string_view what, const std::string& path,
 }
 
 Result<Texts> read_texts(const BuildOptions& options, const Recipe& recipe,
-                         const ModelConfig& config, const Tokenizer& tokenizer) {
+                         const ModelConfig& config, const Tokenizer& tokenizer,
+                         std::string_view chat_template) {
   AC_TRY(std::vector<TextDocument> documents, read_documents(options.calibration_path));
   SplitText split;
   std::string judge = options.held_out_path;
@@ -48,8 +50,12 @@ Result<Texts> read_texts(const BuildOptions& options, const Recipe& recipe,
   }
   const int32_t window = std::max(2, std::min(recipe.window, config.n_context));
   Texts texts;
-  texts.calibration = pack_documents(split.calibration, tokenizer, window, recipe.calibrate_tokens);
-  texts.held_out = pack_documents(split.held_out, tokenizer, window, recipe.measure_tokens);
+  const auto pack = [&](std::span<const TextDocument> from, size_t max_tokens) {
+    return pack_documents(from, tokenizer, chat_template, window, max_tokens);
+  };
+  AC_TRY(texts.calibration, pack(split.calibration, recipe.calibrate_tokens));
+  AC_TRY(texts.held_out, pack(split.held_out, recipe.measure_tokens));
+  AC_TRY(texts.recovery, pack(split.calibration, recipe.recover_tokens));
   const bool calibrates =
       std::any_of(recipe.variants.begin(), recipe.variants.end(), [](const RecipeVariant& variant) {
         return std::any_of(variant.chain.begin(), variant.chain.end(),
@@ -156,6 +162,7 @@ class Builder {
            .team = &team_,
            .moments = [&](int32_t layer) { return moments(*from, key, layer, progress); },
            .calibration = &texts_.calibration,
+           .recovery = &texts_.recovery,
            .progress = progress});
       AC_TRY(StageResult result, technique.apply(stage));
       techniques.push_back(technique.text());
@@ -235,7 +242,9 @@ Result<PackReport> build_zoo(const BuildOptions& options) {
   AC_CHECK(cost.parameters > 0);
   auto tokenizer = Tokenizer::from_checkpoint(*base);
   if (!tokenizer) return with_context(tokenizer.error(), options.base_path);
-  AC_TRY(const Texts texts, read_texts(options, recipe, config, **tokenizer));
+  AC_TRY(const std::string_view chat_template,
+         base->get_string_or("tokenizer.chat_template", ""));
+  AC_TRY(const Texts texts, read_texts(options, recipe, config, **tokenizer, chat_template));
   AC_TRY(const BuildFolder folder, BuildFolder::open(options.zoo_path + ".build"));
   AC_TRY(const std::vector<Made> made, Builder(options, recipe, base, texts, folder).run());
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
+#include "models/train/sequences.h"
 #include "runtime/core/file.h"
 #include "runtime/core/json.h"
 
@@ -24,7 +25,18 @@ std::string_view trimmed(std::string_view text) {
 void add_document(std::vector<TextDocument>& documents, std::string_view text) {
   const std::string_view core = trimmed(text);
   if (core.empty()) return;
-  documents.push_back({std::string(core), XXH3_64bits(core.data(), core.size())});
+  documents.push_back({.text = std::string(core), .hash = XXH3_64bits(core.data(), core.size())});
+}
+
+void add_answer(std::vector<TextDocument>& documents, std::string_view prompt,
+                std::string_view answer) {
+  const std::string_view asked = trimmed(prompt), said = trimmed(answer);
+  if (said.empty()) return;
+  if (asked.empty()) return add_document(documents, answer);
+  const std::string both = fmt::format("{}\n\n{}", asked, said);
+  documents.push_back({.text = std::string(said),
+                       .prompt = std::string(asked),
+                       .hash = XXH3_64bits(both.data(), both.size())});
 }
 
 template <class Line>
@@ -53,6 +65,14 @@ Result<std::vector<TextDocument>> split_documents(std::string_view text, std::st
       if (!json->is_object()) {
         return located(fail(ErrorCode::kCorruptFile, "is not a JSON object"));
       }
+      if (json->contains("prompt")) {
+        const Result<std::string> prompt = json_string(*json, "prompt");
+        if (!prompt) return located(prompt.error());
+        const Result<std::string> answer = json_string(*json, "answer");
+        if (!answer) return located(answer.error());
+        add_answer(documents, *prompt, *answer);
+        return {};
+      }
       const Result<std::string> document = json_string(*json, "text");
       if (!document) return located(document.error());
       add_document(documents, *document);
@@ -77,9 +97,23 @@ Result<std::vector<TextDocument>> read_documents(const std::string& path) {
   return split_documents(text, path);
 }
 
-TokenWindows pack_documents(std::span<const TextDocument> documents, const Tokenizer& tokenizer,
-                            int32_t window, size_t max_tokens) {
+Result<TokenWindows> pack_documents(std::span<const TextDocument> documents,
+                                    const Tokenizer& tokenizer, std::string_view chat_template,
+                                    int32_t window, size_t max_tokens) {
   AC_CHECK(window >= 2);
+  std::optional<SequenceMaker> maker;
+  const bool has_prompts = std::any_of(documents.begin(), documents.end(),
+                                       [](const TextDocument& one) { return !one.prompt.empty(); });
+  if (has_prompts) {
+    if (chat_template.empty()) {
+      return fail(ErrorCode::kUnsupported,
+                  "the text has prompts, and the model has no chat template to put them in");
+    }
+    AC_TRY(SequenceMaker made,
+           SequenceMaker::create(tokenizer, chat_template,
+                                 {.prompt_weight = 0, .context = window - 1}));
+    maker.emplace(std::move(made));
+  }
   const auto length = static_cast<size_t>(window);
   const std::optional<int32_t> bos = tokenizer.adds_bos() ? tokenizer.bos() : std::nullopt;
   TokenWindows packed;
@@ -93,6 +127,15 @@ TokenWindows pack_documents(std::span<const TextDocument> documents, const Token
   };
   for (const TextDocument& document : documents) {
     if (packed.tokens.size() + current.size() >= max_tokens) break;
+    if (!document.prompt.empty()) {
+      AC_TRY(const std::vector<Sequence> sequences,
+             maker->sequences({.prompt = document.prompt, .answer = document.text}));
+      for (const Sequence& sequence : sequences) {
+        if (packed.tokens.size() + sequence.tokens.size() > max_tokens) break;
+        packed.add(sequence.tokens, sequence.weights);
+      }
+      continue;
+    }
     if (bos) push(*bos);
     for (const int32_t token : tokenizer.encode(document.text)) {
       if (packed.tokens.size() + current.size() >= max_tokens) break;

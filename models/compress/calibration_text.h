@@ -1,7 +1,7 @@
 // Text to token windows: documents, their hashes, and how they are packed.
 //
-// A file holds documents: in a `.jsonl` file each line is an object whose "text" is one; in any
-// other, documents are separated by blank lines.
+// A file holds documents: in a `.jsonl` file each line is an object whose "text" is one, or whose
+// "prompt" and "answer" are; in any other, documents are separated by blank lines.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@
 namespace ac {
 
 struct TextDocument {
-  std::string text;
-  uint64_t hash = 0;  // of the text without the space around it
+  std::string text;       // or the answer to
+  std::string prompt{};   // what was asked; empty: nothing, it is a text
+  uint64_t hash = 0;      // of both without the space around them
 };
 
 inline constexpr uint64_t kMaxTextBytes = uint64_t{1} << 30;
@@ -33,23 +34,39 @@ Result<std::vector<TextDocument>> read_documents(const std::string& path);
 struct TokenWindows {
   std::vector<int32_t> tokens;  // windows one after the other
   std::vector<size_t> ends;     // where each ends; ascending
+  // What each token counts when it is to be predicted; empty: all count 1. Those of prompts count
+  // 0, since nobody needs a model to guess what is asked.
+  std::vector<float> weights;
 
   size_t n_windows() const { return ends.size(); }
   std::span<const int32_t> window(size_t i) const {
     const size_t begin = i == 0 ? 0 : ends[i - 1];
     return std::span(tokens).subspan(begin, ends[i] - begin);
   }
+  // Of token j of window i.
+  float weight(size_t i, size_t j) const {
+    return weights.empty() ? 1.0f : weights[(i == 0 ? 0 : ends[i - 1]) + j];
+  }
   void add(std::span<const int32_t> window) {
     tokens.insert(tokens.end(), window.begin(), window.end());
+    if (!weights.empty()) weights.resize(tokens.size(), 1.0f);
     ends.push_back(tokens.size());
+  }
+  void add(std::span<const int32_t> window, std::span<const float> its_weights) {
+    weights.resize(tokens.size(), 1.0f);
+    add(window);
+    weights.resize(weights.size() - window.size());
+    weights.insert(weights.end(), its_weights.begin(), its_weights.end());
   }
 };
 
-// Documents one after the other, cut into windows of `window` tokens; every document and every
-// window begins with bos where the tokenizer puts one before prompts. Stops at max_tokens.
-// REQUIRES: window >= 2.
-TokenWindows pack_documents(std::span<const TextDocument> documents, const Tokenizer& tokenizer,
-                            int32_t window, size_t max_tokens);
+// Texts one after the other, cut into windows of `window` tokens; every text and every window begins
+// with bos where the tokenizer puts one before prompts. A prompt with its answer has a window of its
+// own, by way of the chat template, as the model meets it when it is asked. Stops at max_tokens.
+// REQUIRES: window >= 2. Errors: kUnsupported (prompts, and no template), those of rendering it.
+Result<TokenWindows> pack_documents(std::span<const TextDocument> documents,
+                                    const Tokenizer& tokenizer, std::string_view chat_template,
+                                    int32_t window, size_t max_tokens);
 
 // Two texts of which the second judges what the first made.
 struct SplitText {

@@ -124,7 +124,7 @@ Result<Quality> measure_quality(const Checkpoint& base, const Checkpoint& varian
         if (!std::isfinite(found[i].kl)) {
           return fail(ErrorCode::kCorruptFile, "{}: logits that are not finite", variant.origin);
         }
-        if (done + i + 1 >= window.size()) continue;
+        if (done + i + 1 >= window.size() || held_out.weight(w, done + i + 1) <= 0) continue;
         kl.push_back(std::max(0.0, found[i].kl));
         loss += found[i].loss;
         base_loss += found[i].base_loss;
@@ -132,6 +132,9 @@ Result<Quality> measure_quality(const Checkpoint& base, const Checkpoint& varian
       }
     }
     if (options.progress) options.progress(held_out.ends[w], held_out.tokens.size());
+  }
+  if (kl.empty()) {
+    return fail(ErrorCode::kInvalidArgument, "the held-out text has no token that counts");
   }
   const auto count = static_cast<double>(kl.size());
   quality.n_tokens = kl.size();

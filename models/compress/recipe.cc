@@ -45,7 +45,10 @@ Status read_entry(const IniEntry& entry, Recipe& recipe) {
   if (entry.section == "measure" && entry.key == "tokens") {
     return number(2, &recipe.measure_tokens);
   }
-  if (entry.section == "calibrate" || entry.section == "measure") {
+  if (entry.section == "recover" && entry.key == "tokens") {
+    return number(2, &recipe.recover_tokens);
+  }
+  if (entry.section == "calibrate" || entry.section == "measure" || entry.section == "recover") {
     return fail(ErrorCode::kInvalidArgument, "unknown key '{}' in [{}]", entry.key, entry.section);
   }
   if (recipe.variants.empty() || recipe.variants.back().id != entry.section) {

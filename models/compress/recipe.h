@@ -6,6 +6,8 @@
 //   window = 2048          ; tokens that are read together, at most the model's context
 //   [measure]
 //   tokens = 16384         ; at most, of the held-out text
+//   [recover]
+//   tokens = 4194304       ; at most, of the calibration text, for techniques that learn
 //   [small]                ; a variant; its lines are techniques in the order in which they apply
 //   prune = ff_keep=0.5 kv_keep=0.75
 //   repair = damping=0.01
@@ -30,6 +32,7 @@ struct Recipe {
   size_t calibrate_tokens = 65536;
   int32_t window = 2048;
   size_t measure_tokens = 16384;
+  size_t recover_tokens = size_t{4} << 20;
   std::vector<RecipeVariant> variants;
 };
 

@@ -63,6 +63,7 @@ class Stage {
     // Moments of `from`.
     std::function<Result<LayerMoments>(int32_t layer)> moments = {};
     const TokenWindows* calibration = nullptr;
+    const TokenWindows* recovery = nullptr;  // begins as `calibration` does, and goes on
     std::function<void(uint64_t done, uint64_t total, std::string_view note)> progress = {};
   };
   explicit Stage(Parts parts) : parts_(std::move(parts)) {}
@@ -73,6 +74,7 @@ class Stage {
   cpu::ThreadTeam& team() const { return *parts_.team; }
   Result<LayerMoments> moments(int32_t layer) const { return parts_.moments(layer); }
   const TokenWindows& calibration() const { return *parts_.calibration; }
+  const TokenWindows& recovery() const { return *parts_.recovery; }
   void progress(uint64_t done, uint64_t total, std::string_view note) const {
     if (parts_.progress) parts_.progress(done, total, note);
   }

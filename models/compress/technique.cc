@@ -10,6 +10,7 @@
 #include "models/compress/low_rank.h"
 #include "models/compress/prune.h"
 #include "models/compress/quantise.h"
+#include "models/compress/recover.h"
 #include "models/compress/repair.h"
 #include "runtime/core/nearest.h"
 
@@ -185,6 +186,45 @@ class RepairTechnique final : public Technique {
   Result<StageResult> apply(const Stage& stage) const override { return repair(stage, options); }
 };
 
+class RecoverTechnique final : public Technique {
+ public:
+  RecoverOptions options;
+
+  static Result<std::unique_ptr<const Technique>> make(Words& words) {
+    auto made = std::make_unique<RecoverTechnique>();
+    RecoverOptions& o = made->options;
+    if (words.plain() == recover_mode_name(RecoverMode::kLora)) {
+      o.mode = RecoverMode::kLora;
+    } else if (words.plain() != recover_mode_name(RecoverMode::kFull)) {
+      return fail(ErrorCode::kInvalidArgument, "recover: '{}', expected full or lora",
+                  words.plain());
+    }
+    constexpr int64_t kMostTokens = int64_t{1} << 40;
+    AC_TRY_STATUS(words.integer("tokens", 1, kMostTokens, &o.tokens));
+    AC_TRY_STATUS(words.integer("tokens_per_step", 1, 1 << 24, &o.tokens_per_step));
+    AC_TRY_STATUS(words.number("learning_rate", 1e-8, 1, &o.learning_rate));
+    AC_TRY_STATUS(words.number("text_share", 0, 1, &o.text_share));
+    AC_TRY_STATUS(words.integer("look_every", 1, 1 << 20, &o.look_every));
+    AC_TRY_STATUS(words.integer("patience", 1, 1 << 20, &o.patience));
+    AC_TRY_STATUS(words.integer("rank", 1, 4096, &o.rank));
+    return std::unique_ptr<const Technique>(std::move(made));
+  }
+  std::string_view name() const override { return "recover"; }
+  std::string text() const override {
+    const RecoverOptions& o = options;
+    std::string text = fmt::format(
+        "recover {} tokens={} tokens_per_step={} learning_rate={} text_share={} look_every={} "
+        "patience={}",
+        recover_mode_name(o.mode), o.tokens, o.tokens_per_step, o.learning_rate, o.text_share,
+        o.look_every, o.patience);
+    if (o.mode == RecoverMode::kLora) text += fmt::format(" rank={}", o.rank);
+    return text;
+  }
+  // It learns from the same text; what is enough for moments is little for it.
+  bool needs_calibration() const override { return true; }
+  Result<StageResult> apply(const Stage& stage) const override { return recover(stage, options); }
+};
+
 class LowRankTechnique final : public Technique {
  public:
   LowRankOptions options;
@@ -275,6 +315,7 @@ constexpr int kAnywhere = -1;
 constexpr std::array kRows = {
     Row{"prune", 0, PruneTechnique::make},
     Row{"repair", kAnywhere, RepairTechnique::make},
+    Row{"recover", kAnywhere, RecoverTechnique::make},
     Row{"low_rank", 1, LowRankTechnique::make},
     Row{"quantise", 2, QuantiseTechnique::make},
 };

@@ -27,7 +27,8 @@ class Technique {
 Result<std::unique_ptr<const Technique>> make_technique(std::string_view name,
                                                         std::string_view words);
 
-// Structure before repair, low rank after it, quantise last; each but repair once.
+// Structure before low rank, quantise last, each once; repair and recover anywhere before
+// quantise, and as often as wanted.
 // Errors: kInvalidArgument.
 Status check_chain(const std::vector<std::unique_ptr<const Technique>>& chain);
 

@@ -64,6 +64,13 @@ Result<StepLoss> LmTrainer::run(const Pack& pack, const LossOptions& loss) {
 
 Result<StepReport> LmTrainer::step(std::span<const Pack> packs, float learning_rate,
                                    const Distillation& distillation) {
+  AC_TRY(const StepReport report, add_gradients(packs, distillation));
+  move(learning_rate, report);
+  return report;
+}
+
+Result<StepReport> LmTrainer::add_gradients(std::span<const Pack> packs,
+                                            const Distillation& distillation) {
   double weight = 0;
   for (const Pack& pack : packs) weight += pack.total_weight();
   if (!(weight > 0)) {
@@ -109,12 +116,19 @@ Result<StepReport> LmTrainer::step(std::span<const Pack> packs, float learning_r
                 "the loss is {} and the gradient's length {}: the learning rate is too high",
                 report.loss, report.gradient_length);
   }
-  const auto longest = static_cast<double>(options_.clip_length);
-  const double scale = report.gradient_length > longest ? longest / report.gradient_length : 1.0;
-  optimizer_->step(isa_, team_, parameters_.values(), parameters_.gradients(), learning_rate,
-                   static_cast<float>(scale));
-  tape_->weights_changed();
   return report;
+}
+
+float LmTrainer::clip_factor(const StepReport& report) const {
+  const auto longest = static_cast<double>(options_.clip_length);
+  return static_cast<float>(report.gradient_length > longest ? longest / report.gradient_length
+                                                             : 1.0);
+}
+
+void LmTrainer::move(float learning_rate, const StepReport& report) {
+  optimizer_->step(isa_, team_, parameters_.values(), parameters_.gradients(), learning_rate,
+                   clip_factor(report));
+  tape_->weights_changed();
 }
 
 Result<double> LmTrainer::loss(std::span<const Pack> packs) {
@@ -123,6 +137,20 @@ Result<double> LmTrainer::loss(std::span<const Pack> packs) {
   for (const Pack& pack : packs) {
     AC_TRY(const StepLoss loss, run(pack, {.targets = pack.targets, .weights = pack.weights}));
     sum += loss.cross_entropy;
+    weight += pack.total_weight();
+  }
+  return weight > 0 ? sum / weight : 0.0;
+}
+
+Result<double> LmTrainer::divergence(std::span<const Pack> packs, const PackTeacher& teacher) {
+  double sum = 0, weight = 0;
+  tape_->set_pass(TapeBackend::Pass::kForward);
+  for (const Pack& pack : packs) {
+    AC_TRY(TeacherRows rows, teacher(pack));
+    AC_TRY(const StepLoss loss, run(pack, {.targets = pack.targets,
+                                           .teacher = std::move(rows),
+                                           .teacher_weights = pack.weights}));
+    sum += loss.divergence;
     weight += pack.total_weight();
   }
   return weight > 0 ? sum / weight : 0.0;

@@ -21,12 +21,14 @@ struct LmTrainerOptions {
   float clip_length = 1.0f;  // longest gradient
 };
 
+// The teacher's rows for a pack of this step; the function that comes back is called until the step
+// ends. Errors end the step, and parameters stay as they are.
+using PackTeacher = std::function<Result<TeacherRows>(const Pack& pack)>;
+
 // Learning from a teacher: `share` of the loss is the divergence from its logits, the rest is the
 // cross-entropy of the targets.
 struct Distillation {
-  // The teacher's rows for a pack of this step; the function that comes back is called until the
-  // step ends. Errors end the step, and parameters stay as they are.
-  std::function<Result<TeacherRows>(const Pack& pack)> teacher{};
+  PackTeacher teacher{};
   float share = 1.0f;
 };
 
@@ -49,8 +51,17 @@ class LmTrainer {
   // number: parameters stay as they are), those of a teacher.
   Result<StepReport> step(std::span<const Pack> packs, float learning_rate,
                           const Distillation& distillation = {});
-  // The loss alone. Errors: kOutOfMemory.
+  // Its two halves: the gradient of all packs, and the optimiser's step along it, after which the
+  // gradient is zero. Errors: those of step(); the gradient is zero then.
+  Result<StepReport> add_gradients(std::span<const Pack> packs,
+                                   const Distillation& distillation = {});
+  void move(float learning_rate, const StepReport& report);
+  // What a gradient is multiplied by so that it is no longer than clip_length.
+  float clip_factor(const StepReport& report) const;
+  // The loss alone, per unit of weight. Errors: kOutOfMemory.
   Result<double> loss(std::span<const Pack> packs);
+  // The divergence from a teacher, per unit of weight. Errors: kOutOfMemory, those of the teacher.
+  Result<double> divergence(std::span<const Pack> packs, const PackTeacher& teacher);
 
   const Model& model() const { return model_; }
   AdamW& optimizer() { return *optimizer_; }

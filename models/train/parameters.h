@@ -32,6 +32,7 @@ class Parameters {
   size_t size() const { return values_.size_bytes() / sizeof(float); }
   uint64_t n_parameters() const;
   std::span<float> values() { return values_.as<float>(); }
+  std::span<const float> values() const { return values_.as<float>(); }
   std::span<float> gradients() { return gradients_.as<float>(); }
   // A view into values() to its gradient; nullptr for memory that is not of values().
   float* gradient_of(const void* value);

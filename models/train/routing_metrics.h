@@ -11,6 +11,8 @@
 #include <span>
 #include <vector>
 
+#include "runtime/core/interval.h"
+
 namespace ac {
 
 struct Outcome {
@@ -45,10 +47,6 @@ double calibration_error(std::span<const float> predicted, std::span<const float
 double brier_score(std::span<const float> predicted, std::span<const float> label);
 double mean_of(std::span<const float> values);
 
-struct Interval {
-  double low = 0;
-  double high = 0;
-};
 // The middle 95 % of APGR and of largest_cut over bootstrap resamples of the prompts; NaN resamples
 // are left out. The same seed gives the same interval.
 struct BootstrapIntervals {

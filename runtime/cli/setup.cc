@@ -132,9 +132,11 @@ Result<RemoteOptions> remote_options(const Settings& settings) {
   return options;
 }
 
-Result<Models> open_models(const Invocation& invocation, const Settings& settings) {
+Result<Models> open_models(const Invocation& invocation, const Settings& settings,
+                           int32_t n_slots) {
   Models models;
-  AC_TRY(const EngineOptions engine, engine_options(settings));
+  AC_TRY(EngineOptions engine, engine_options(settings));
+  engine.n_slots = n_slots;
   const std::string& zoo_path = settings.text("route.zoo");
   if (const auto model = invocation.value("--model")) {
     AC_TRY(Checkpoint checkpoint, open_checkpoint(*model));

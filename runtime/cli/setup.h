@@ -37,7 +37,9 @@ struct Models {
   std::unique_ptr<VariantSource> variants;     // nullptr: no local model
 };
 // Nothing is loaded yet. Errors: kInvalidArgument when there is neither a local model nor a remote.
-Result<Models> open_models(const Invocation& invocation, const Settings& settings);
+// `n_slots`: answers that each engine can make at once.
+Result<Models> open_models(const Invocation& invocation, const Settings& settings,
+                           int32_t n_slots = 1);
 // Errors: those of Router::create.
 Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
                                             const Settings& settings);

@@ -14,7 +14,7 @@ constexpr std::array kVerbs = {
     &kZooLs,         &kZooInfo,       &kZooVerify,  &kZooExtract, &kZooExport,  &kPredictorTrain,
     &kPredictorEval, &kPredictorInfo, &kTrain,      &kBench,      &kDoctor,     &kConfigShow,
     &kConfigCheck,   &kConfigPath,    &kCompletion, &kTasksShow,  &kTasksCheck, &kTasksWorkflow,
-    &kTokenize,      &kLogits,        &kVersion,
+    &kTasksScore,    &kTokenize,      &kLogits,        &kVersion,
 };
 
 bool has_section(std::string_view sections, std::string_view section) {

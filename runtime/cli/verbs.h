@@ -29,6 +29,7 @@ extern const Verb kCompletion;
 extern const Verb kTasksShow;
 extern const Verb kTasksCheck;
 extern const Verb kTasksWorkflow;
+extern const Verb kTasksScore;
 extern const Verb kTokenize;
 extern const Verb kLogits;
 extern const Verb kVersion;

@@ -53,6 +53,10 @@ class Buffer {
   std::span<T> as() {
     return {reinterpret_cast<T*>(data_.get()), static_cast<size_t>(size_bytes_ / sizeof(T))};
   }
+  template <class T>
+  std::span<const T> as() const {
+    return {reinterpret_cast<const T*>(data_.get()), static_cast<size_t>(size_bytes_ / sizeof(T))};
+  }
 
  private:
   std::unique_ptr<std::byte, UnmapMemory> data_;

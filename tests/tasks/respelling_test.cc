@@ -1,0 +1,87 @@
+// Made-up words: the same word everywhere in an instance, other ones in the next; what is no word
+// stays; answers stay right.
+#include "models/tasks/respelling.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "models/tasks/task.h"
+#include "models/tasks/text.h"
+#include "models/tasks/workflow.h"
+
+namespace ac::tasks {
+namespace {
+
+TEST(Respelling, GivesAWordOneSpellingWhateverItsCase) {
+  const Respelling one(7, 1.0);
+  EXPECT_EQ(lower(one.word("Sediment", false)), one.word("sediment", false));
+  EXPECT_NE(one.word("sediment", false), "sediment");
+  EXPECT_NE(one.word("sediment", false), Respelling(8, 1.0).word("sediment", false));
+}
+
+TEST(Respelling, KeepsBeginnings) {
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const Respelling one(seed, 1.0);
+    const std::string text = one.entry("journal.topic.biology", "Plant Physiology|Plant Physiol.");
+    const auto parts = split(text, '|');
+    ASSERT_EQ(parts.size(), 2u);
+    EXPECT_TRUE(parts[1].ends_with('.'));
+    EXPECT_TRUE(parts[0].starts_with(parts[1].substr(0, parts[1].size() - 1))) << text;
+  }
+}
+
+TEST(Respelling, LeavesWhatIsNoWord) {
+  const Respelling one(3, 1.0);
+  const std::string variable = one.entry("table.variable.biology", "leaf area|cm²|1|4|96");
+  EXPECT_TRUE(variable.ends_with("|cm²|1|4|96")) << variable;
+  EXPECT_FALSE(variable.starts_with("leaf")) << variable;
+  const std::string rows = one.entry("table.named.biology", "island: Skye; Mull; Arran");
+  EXPECT_TRUE(rows.starts_with("island: ")) << rows;
+  EXPECT_EQ(split(rows, ';').size(), 3u) << rows;
+  EXPECT_EQ(one.word("with", false), "with");
+  EXPECT_EQ(one.word("Rye", false), "Rye");
+}
+
+TEST(Respelling, MakesNoWordOfTheLists) {
+  std::set<std::string> listed;
+  for (const Split split : {Split::kTrain, Split::kCalibration, Split::kEvaluation}) {
+    for (const std::string& name : lexicon().list("name.family", split)) listed.insert(lower(name));
+  }
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    const Respelling one(seed, 1.0);
+    for (const std::string& name : lexicon().list("name.family", Split::kTrain)) {
+      const std::string made = lower(one.entry("name.family", name));
+      if (made != lower(name)) {
+        EXPECT_FALSE(listed.contains(made)) << made;
+      }
+    }
+  }
+}
+
+TEST(Respelling, NoShareRespellsNothing) {
+  EXPECT_EQ(Respelling(1, 0.0).word("sediment", false), "sediment");
+}
+
+// Whatever the words: the canonical answer is right, and the instance is not the listed one.
+TEST(Respelling, TasksStaySolvable) {
+  for (int kind = 0; kind < kTaskKinds; ++kind) {
+    for (uint64_t seed = 0; seed < 400; ++seed) {
+      const auto field = static_cast<Field>(seed % kFields);
+      const Task task = make_task(static_cast<TaskKind>(kind), field, Split::kTrain, seed,
+                                  Wording::kRespelled);
+      const Verdict verdict = check(task, task.answer);
+      EXPECT_TRUE(verdict.success) << verdict.reason << "\n" << task.prompt << "\n" << task.answer;
+      EXPECT_EQ(make_task(task.kind, field, Split::kTrain, seed, Wording::kRespelled).prompt,
+                task.prompt);
+    }
+    const Workflow flow = make_workflow(static_cast<TaskKind>(kind), Field::kPhysics, Split::kTrain,
+                                        1, Wording::kRespelled);
+    for (size_t i = 0; i < flow.steps.size(); ++i) {
+      EXPECT_TRUE(check_step(flow, i, flow.steps[i].task.answer).success);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ac::tasks

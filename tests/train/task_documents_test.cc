@@ -1,0 +1,42 @@
+// Documents made of tasks: endless, the same for the same number, in the shares asked for.
+#include "models/train/task_documents.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace ac {
+namespace {
+
+TEST(TaskDocuments, AreTheSameForTheSameNumberAndOthersForOthers) {
+  const TaskDocuments documents(tasks::Split::kTrain, {});
+  EXPECT_EQ(documents.size(), 0u);
+  std::set<std::string> prompts;
+  for (uint64_t i = 0; i < 300; ++i) {
+    const Document document = documents.document(i);
+    EXPECT_EQ(document.prompt, documents.document(i).prompt);
+    EXPECT_FALSE(document.prompt.empty());
+    EXPECT_FALSE(document.answer.empty());
+    prompts.insert(document.prompt);
+  }
+  EXPECT_GT(prompts.size(), 295u);
+}
+
+TEST(TaskDocuments, SplitsShareNoPrompt) {
+  std::set<std::string> training;
+  const TaskDocuments first(tasks::Split::kTrain, {}), second(tasks::Split::kCalibration, {});
+  for (uint64_t i = 0; i < 300; ++i) training.insert(first.document(i).prompt);
+  for (uint64_t i = 0; i < 300; ++i) EXPECT_FALSE(training.contains(second.document(i).prompt));
+}
+
+TEST(TaskDocuments, KindsThatCountNothingAreLeftOut) {
+  const TaskDocuments documents(tasks::Split::kTrain,
+                                {.kinds = {0, 0, 0, 1}, .workflows = 0, .respelled = 0});
+  for (uint64_t i = 0; i < 200; ++i) {
+    const std::string answer = documents.document(i).answer;
+    EXPECT_TRUE(answer.starts_with("Chain: ") || answer.starts_with("Experiment: ")) << answer;
+  }
+}
+
+}  // namespace
+}  // namespace ac
