@@ -54,9 +54,9 @@ struct TokenWindows {
   }
   void add(std::span<const int32_t> window, std::span<const float> its_weights) {
     weights.resize(tokens.size(), 1.0f);
-    add(window);
-    weights.resize(weights.size() - window.size());
     weights.insert(weights.end(), its_weights.begin(), its_weights.end());
+    tokens.insert(tokens.end(), window.begin(), window.end());
+    ends.push_back(tokens.size());
   }
 };
 

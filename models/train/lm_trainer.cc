@@ -147,9 +147,8 @@ Result<double> LmTrainer::divergence(std::span<const Pack> packs, const PackTeac
   tape_->set_pass(TapeBackend::Pass::kForward);
   for (const Pack& pack : packs) {
     AC_TRY(TeacherRows rows, teacher(pack));
-    AC_TRY(const StepLoss loss, run(pack, {.targets = pack.targets,
-                                           .teacher = std::move(rows),
-                                           .teacher_weights = pack.weights}));
+    AC_TRY(const StepLoss loss,
+           run(pack, {.teacher = std::move(rows), .teacher_weights = pack.weights}));
     sum += loss.divergence;
     weight += pack.total_weight();
   }

@@ -69,7 +69,7 @@ TEST(CalibrationText, PackedIntoWindows) {
   const auto tokenizer = Tokenizer::from_checkpoint(model);
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
   const std::vector<TextDocument> documents = numbered(0, 20);
-  const TokenWindows packed = pack_documents(documents, **tokenizer, 32, 100000);
+  const TokenWindows packed = *pack_documents(documents, **tokenizer, "", 32, 100000);
   size_t begin = 0;
   for (size_t i = 0; i < packed.n_windows(); ++i) {
     const auto window = packed.window(i);
@@ -82,9 +82,39 @@ TEST(CalibrationText, PackedIntoWindows) {
       EXPECT_EQ(window[0], *(*tokenizer)->bos());
     }
   }
-  const TokenWindows some = pack_documents(documents, **tokenizer, 32, 70);
+  const TokenWindows some = *pack_documents(documents, **tokenizer, "", 32, 70);
   EXPECT_LE(some.tokens.size(), 70u + 3);  // and bos of a window
   EXPECT_GE(some.tokens.size(), 68u);
+}
+
+TEST(CalibrationText, PromptsWithAnswersHaveWindowsOfTheirOwn) {
+  const auto documents = split_documents(
+      "{\"prompt\": \"What?\", \"answer\": \" That. \"}\n{\"text\": \"plain\"}\n", "a.jsonl");
+  ASSERT_TRUE(documents) << documents.error().message;
+  ASSERT_EQ(documents->size(), 2u);
+  EXPECT_EQ((*documents)[0].prompt, "What?");
+  EXPECT_EQ((*documents)[0].text, "That.");
+  const Checkpoint model = test::random_model({.family = "llama", .tokenizer = true});
+  const auto tokenizer = Tokenizer::from_checkpoint(model);
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const auto refused = pack_documents(*documents, **tokenizer, "", 64, 1000);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
+  const auto packed =
+      pack_documents(*documents, **tokenizer,
+                     "{% for m in messages %}{{ m.content }}{% endfor %}", 64, 1000);
+  ASSERT_TRUE(packed) << packed.error().message;
+  ASSERT_EQ(packed->n_windows(), 2u);
+  // The prompt counts nothing, the answer and the text do.
+  const size_t n_prompt = (*tokenizer)->encode("What?").size();
+  ASSERT_GT(packed->window(0).size(), n_prompt);
+  for (size_t j = 0; j < packed->window(0).size(); ++j) {
+    EXPECT_EQ(packed->weight(0, j), j < n_prompt ? 0.0f : 1.0f) << j;
+  }
+  for (size_t j = 0; j < packed->window(1).size(); ++j) EXPECT_EQ(packed->weight(1, j), 1.0f);
+  for (const char* bad : {"{\"prompt\": 1, \"answer\": \"a\"}", "{\"prompt\": \"a\"}"}) {
+    EXPECT_FALSE(split_documents(bad, "a.jsonl")) << bad;
+  }
 }
 
 // What the layers of a model do, one after the other, is what the model does.

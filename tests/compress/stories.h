@@ -118,7 +118,8 @@ class Workbench {
                   .key = fmt::format("{:04}", n_stages_++),
                   .team = &team_,
                   .moments = std::move(moments),
-                  .calibration = &calibration_});
+                  .calibration = &calibration_,
+                  .recovery = &calibration_});
   }
 
   testing::TemporaryFolder folder_;
