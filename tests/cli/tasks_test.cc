@@ -73,12 +73,25 @@ TEST_F(Tasks, WorkflowsHaveTwoToSixSteps) {
   EXPECT_NE(run({"tasks", "workflow"}).out.find("step 1 of "), std::string::npos);
 }
 
+TEST_F(Tasks, RespelledOnesHaveOtherWords) {
+  const std::vector<std::string> show = {"tasks", "show", "--kind", "hypothesis", "--seed", "3"};
+  std::vector<std::string> respelled = show;
+  respelled.push_back("--respelled");
+  const Outcome listed = run(show), made_up = run(respelled);
+  EXPECT_EQ(made_up.exit_code, 0) << made_up.err;
+  EXPECT_NE(made_up.out, listed.out);
+  EXPECT_EQ(made_up.out, run(respelled).out);
+}
+
 TEST_F(Tasks, SlipsGetAHint) {
   expect_refused({"tasks", "show", "--kind", "reviews"}, "did you mean 'review'?");
   expect_refused({"tasks", "show", "--split", "test"}, "expected train|calibration|evaluation");
   expect_refused({"tasks", "show", "--field", "law"}, "--field is 'law'");
   expect_refused({"tasks", "show", "--n", "0"}, "expected 1 to");
   expect_refused({"tasks", "check", "--n", "2"}, "unknown flag '--n'");
+  expect_refused({"tasks", "score"}, "no model");
+  expect_refused({"tasks", "score", "--model", "none.gguf"}, "none.gguf");
+  expect_refused({"tasks", "score", "--kind", "reviews"}, "did you mean 'review'?");
 }
 
 }  // namespace

@@ -46,6 +46,29 @@ TEST_F(TrainCommand, TrainsAModelThatAnswers) {
   EXPECT_EQ(again["step"], 40);
 }
 
+// Without a text it learns the research tasks, and can be scored on them.
+TEST_F(TrainCommand, TrainsOnTheTasks) {
+  std::string recipe = recipe_text(3);
+  const size_t text = recipe.find("text = words.txt\n");
+  ASSERT_NE(text, std::string::npos);
+  recipe.replace(text, 17, "review = 0\nworkflows = 0\n");
+  recipe.replace(recipe.find("context = 32"), 12, "context = 2048");
+  recipe.replace(recipe.find("tokens_per_pack = 128"), 21, "tokens_per_pack = 2048");
+  recipe.insert(recipe.find("[data]"), "sample_mb = 1\n");
+  write("r.ini", recipe);
+  const Json report = run_json({"train", "--recipe", "r.ini", "--out", "m.gguf", "--json"});
+  EXPECT_EQ(report["finished"], true);
+  const Json score = run_json({"tasks", "score", "--model", "m.gguf", "--n", "1", "--kind",
+                               "hypothesis", "--json"});
+  EXPECT_EQ(score["all"]["n"], 1);
+  EXPECT_EQ(score["split"], "evaluation");
+  EXPECT_EQ(score["kinds"].size(), 1u);
+  write("none.ini", recipe_text(3).replace(text, 17,
+                                           "citation = 0\ndata_to_text = 0\nreview = 0\n"
+                                           "hypothesis = 0\n"));
+  expect_refused({"train", "--recipe", "none.ini", "--out", "x.gguf"}, "every kind of task counts 0");
+}
+
 TEST_F(TrainCommand, AnInterruptLeavesACheckpoint) {
   write("r.ini", recipe_text(100000));
   const int null = open("/dev/null", O_RDWR);
