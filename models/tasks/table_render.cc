@@ -103,9 +103,16 @@ std::string row_bullet(const TableTruth& truth, size_t row) {
   return "- " + table.rows[row] + ": " + join(parts, ", ");
 }
 
+// What is compared stands before the comparison: whoever reads it can follow, and whoever writes it
+// token by token has both numbers at hand.
 std::string comparison(const Table& table, const Asked& asked) {
   const Column& column = table.columns[asked.column];
   const auto value = [&](size_t row) { return table.values[row][asked.column]; };
+  const auto operands = [&] {
+    return "The " + column.variable + " was " + with_unit(value(asked.a), column) + " for " +
+           table.rows[asked.a] + " and " + with_unit(value(asked.b), column) + " for " +
+           table.rows[asked.b] + ". ";
+  };
   switch (asked.operation) {
     case Operation::kHighest:
     case Operation::kLowest: {
@@ -116,13 +123,13 @@ std::string comparison(const Table& table, const Asked& asked) {
     }
     case Operation::kDifference: {
       const int64_t difference = value(asked.a) - value(asked.b);
-      return "The " + column.variable + " for " + table.rows[asked.a] + " was " +
+      return operands() + "The " + column.variable + " for " + table.rows[asked.a] + " was " +
              with_unit(std::abs(difference), difference_column(column)) +
              (difference > 0 ? " higher" : " lower") + " than for " + table.rows[asked.b] + ".";
     }
     case Operation::kChange: {
       const int64_t change = value(asked.b) - value(asked.a);
-      return "The " + column.variable + (change > 0 ? " rose by " : " fell by ") +
+      return operands() + "The " + column.variable + (change > 0 ? " rose by " : " fell by ") +
              with_unit(std::abs(change), difference_column(column)) + " from " +
              table.rows[asked.a] + " to " + table.rows[asked.b] + ".";
     }

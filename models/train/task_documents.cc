@@ -1,11 +1,22 @@
 #include "models/train/task_documents.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "models/tasks/workflow.h"
-#include "runtime/core/rng.h"
 
 namespace ac {
+namespace {
+
+bool asks_for_difference(const tasks::Task& task) {
+  const auto& asked = std::get<tasks::TableTruth>(task.truth).asked;
+  return std::ranges::any_of(asked, [](const tasks::Asked& one) {
+    return one.operation == tasks::Operation::kDifference ||
+           one.operation == tasks::Operation::kChange;
+  });
+}
+
+}  // namespace
 
 tasks::TaskKind TaskDocuments::kind(double at) const {
   double left = at * std::accumulate(mix_.kinds.begin(), mix_.kinds.end(), 0.0);
@@ -20,6 +31,15 @@ tasks::TaskKind TaskDocuments::kind(double at) const {
   return static_cast<tasks::TaskKind>(last);
 }
 
+tasks::Task TaskDocuments::task(tasks::TaskKind kind, tasks::Field field, tasks::Wording wording,
+                                Rng& rng) const {
+  const bool wants_difference = kind == tasks::TaskKind::kDataToText && rng.uniform() < mix_.differences;
+  while (true) {
+    tasks::Task task = tasks::make_task(kind, field, split_, rng.next(), wording);
+    if (!wants_difference || asks_for_difference(task)) return task;
+  }
+}
+
 Document TaskDocuments::document(uint64_t i) const {
   // Not i itself: the seeds of tasks are small numbers, and training must not be made of them.
   Rng rng(i ^ 0x7261696e00000000u);
@@ -28,12 +48,11 @@ Document TaskDocuments::document(uint64_t i) const {
   const auto wording =
       rng.uniform() < mix_.respelled ? tasks::Wording::kRespelled : tasks::Wording::kListed;
   const bool of_workflow = rng.uniform() < mix_.workflows;
-  const uint64_t seed = rng.next();
   if (!of_workflow) {
-    tasks::Task task = tasks::make_task(kind, field, split_, seed, wording);
+    tasks::Task task = this->task(kind, field, wording, rng);
     return {.prompt = std::move(task.prompt), .answer = std::move(task.answer)};
   }
-  tasks::Workflow workflow = tasks::make_workflow(kind, field, split_, seed, wording);
+  tasks::Workflow workflow = tasks::make_workflow(kind, field, split_, rng.next(), wording);
   tasks::Task& task = workflow.steps[static_cast<size_t>(rng.below(workflow.steps.size()))].task;
   return {.prompt = std::move(task.prompt), .answer = std::move(task.answer)};
 }

@@ -6,6 +6,7 @@
 
 #include "models/tasks/task.h"
 #include "models/train/sequences.h"
+#include "runtime/core/rng.h"
 
 namespace ac {
 
@@ -13,6 +14,9 @@ struct TaskMix {
   std::array<double, tasks::kTaskKinds> kinds = {1, 1, 1, 1};  // what each counts
   double workflows = 0.25;  // share of documents that are a step of one
   double respelled = 0.6;   // share whose words are made up (tasks/respelling.h)
+  // Share of the single data-to-text tasks that ask for a difference. Of themselves a quarter do,
+  // and subtracting takes more practice than all that copying.
+  double differences = 0.5;
 };
 
 class TaskDocuments final : public DocumentSource {
@@ -25,6 +29,8 @@ class TaskDocuments final : public DocumentSource {
 
  private:
   tasks::TaskKind kind(double at) const;
+  tasks::Task task(tasks::TaskKind kind, tasks::Field field, tasks::Wording wording,
+                   Rng& rng) const;
 
   tasks::Split split_;
   TaskMix mix_;

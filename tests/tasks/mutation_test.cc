@@ -1,6 +1,8 @@
 // Canonical answers with one fact changed: every change of meaning is caught.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <functional>
 #include <map>
 
@@ -79,6 +81,13 @@ void expect_all_caught(TaskKind kind, const std::vector<Named>& mutations, int a
   }
   for (const Named& mutation : mutations)
     EXPECT_GE(applied[mutation.name], at_least) << mutation.name;
+}
+
+bool asks_for_difference(const Task& task) {
+  const auto& asked = std::get<TableTruth>(task.truth).asked;
+  return std::any_of(asked.begin(), asked.end(), [](const Asked& one) {
+    return one.operation == Operation::kDifference || one.operation == Operation::kChange;
+  });
 }
 
 TEST(Mutation, Citation) {
@@ -187,8 +196,18 @@ TEST(Mutation, Table) {
         }},
        {"a row left out",
         [&](const Task& task, Rng& rng) {
-          return truth(task).layout == Layout::kBullets ? without_line(task.answer, rng)
-                                                        : without_sentence(task.answer, rng);
+          // Values that are subtracted are said once more.
+          const std::string described = describe(truth(task));
+          if (described.empty() || asks_for_difference(task)) return std::string();
+          return (truth(task).layout == Layout::kBullets ? without_line(described, rng)
+                                                         : without_sentence(described, rng)) +
+                 task.answer.substr(described.size());
+        }},
+       {"the last comparison left out",
+        [&](const Task& task, Rng&) {
+          const size_t last = task.answer.rfind("The ");
+          const bool is_comparison = !truth(task).asked.empty() && last != std::string::npos;
+          return is_comparison ? std::string(trim(task.answer.substr(0, last))) : std::string();
         }},
        {"highest for lowest", replace("highest", "lowest")},
        {"lowest for highest", replace("lowest", "highest")},
