@@ -115,7 +115,8 @@ Status no_plain_word(const Words& words, std::string_view technique) {
               words.plain());
 }
 
-Result<WeightFormat> writable_format(std::string_view name) {
+// `also` is named beside the formats where none is.
+Result<WeightFormat> writable_format(std::string_view name, std::string_view also = "") {
   const std::optional<WeightFormat> format = weight_format_from_name(name);
   if (format && cpu::codec(*format).encode_row != nullptr) return *format;
   std::string known;
@@ -123,8 +124,8 @@ Result<WeightFormat> writable_format(std::string_view name) {
     if (cpu::codec(info.format).encode_row == nullptr) continue;
     known += (known.empty() ? "" : ", ") + std::string(info.name);
   }
-  return fail(ErrorCode::kInvalidArgument, "quantise: cannot write '{}', expected one of {}", name,
-              known);
+  return fail(ErrorCode::kInvalidArgument, "quantise: cannot write '{}', expected one of {}{}",
+              name, known, also);
 }
 
 class PruneTechnique final : public Technique {
@@ -228,7 +229,7 @@ class QuantiseTechnique final : public Technique {
   static Result<std::unique_ptr<const Technique>> make(Words& words) {
     auto made = std::make_unique<QuantiseTechnique>();
     QuantiseOptions& o = made->options;
-    AC_TRY(o.format, writable_format(words.plain()));
+    AC_TRY(o.format, writable_format(words.plain(), " or nested"));
     AC_TRY_STATUS(read_common(words, o));
     if (const auto rounding = words.take("rounding")) {
       bool known = false;
