@@ -2,6 +2,8 @@
 //
 //   bench_kernels [--isa NAME] [--threads N] [--tokens N] [--format NAME] [--cpu-time] [--pack]
 //
+// The format `nested` is two planes of q4_0_r16 in one pass.
+//
 // Decode streams more than 1 GB of different matrices, so that none is in a cache; prefill
 // multiplies 512 tokens with TinyLlama-1.1B's widest matrix. One thread a core, pinned.
 #include <fmt/core.h>
@@ -149,17 +151,28 @@ double time_matmul(const Isa& isa, const Weights& w, size_t n_tokens, size_t n_t
   });
 }
 
-void report(const Isa& isa, WeightFormat format, size_t n_tokens, size_t n_threads) {
+// Every second matrix becomes the residual of the one before.
+void nest(Weights& w) {
+  for (size_t i = 0; i + 1 < w.matrices.size(); i += 2) {
+    w.matrices[i / 2] = w.matrices[i];
+    w.matrices[i / 2].residual = w.matrices[i + 1].data;
+  }
+  w.matrices.resize(w.matrices.size() / 2);
+}
+
+void report(const Isa& isa, WeightFormat format, bool nested, size_t n_tokens, size_t n_threads) {
   const Shape shape = {.n_out = 5632, .n_in = 2048};
   const std::array<int64_t, 2> axes = {5632, 2048};
   const auto bytes = static_cast<double>(*tensor_bytes(format, axes));
   const bool decode = n_tokens <= 8;
-  const auto copies = decode ? static_cast<size_t>(1.2e9 / bytes) : size_t{2};
-  const Weights w = make_weights(format, shape, copies);
+  const size_t n_planes = nested ? 2 : 1;
+  const auto copies = decode ? static_cast<size_t>(1.2e9 / bytes) / n_planes : size_t{2};
+  Weights w = make_weights(format, shape, copies * n_planes);
+  if (nested) nest(w);
   const double s = time_matmul(isa, w, n_tokens, n_threads, decode ? 3 : 4);
   const double ops = 2.0 * static_cast<double>(shape.n_out * shape.n_in * n_tokens * copies);
   fmt::print("{:9} {:9} threads {} tokens {:4}  {:7.2f} GB/s {:8.1f} GOP/s\n", isa.name,
-             weight_format_info(format).name, n_threads, n_tokens,
+             nested ? "nested" : weight_format_info(format).name, n_threads, n_tokens,
              static_cast<double>(w.bytes) / s / 1e9, ops / s / 1e9);
 }
 
@@ -187,7 +200,7 @@ void report_pack(const Isa& isa, WeightFormat packed, size_t n_threads) {
 int run(int argc, char** argv) {
   CLI::App app("Matrix kernels against the machine's limits");
   std::vector<std::string> isa_names;
-  std::vector<std::string> format_names = {"q8_0_r16", "q4_0_r16"};
+  std::vector<std::string> format_names = {"q8_0_r16", "q4_0_r16", "nested"};
   std::vector<size_t> threads = {1, 2};
   std::vector<size_t> tokens = {1, 512};
   app.add_option("--isa", isa_names, "instruction sets (all that this processor has)");
@@ -203,7 +216,9 @@ int run(int argc, char** argv) {
                         std::find(isa_names.begin(), isa_names.end(), isa.name) != isa_names.end();
     if (!wanted || !isa.is_supported()) continue;
     for (const std::string& name : format_names) {
-      const std::optional<WeightFormat> format = weight_format_from_name(name);
+      const bool nested = name == "nested";
+      const std::optional<WeightFormat> format =
+          nested ? WeightFormat::kQ4_0_R16 : weight_format_from_name(name);
       if (!format) {
         fmt::print(stderr, "bench_kernels: no weight format '{}'\n", name);
         return 2;
@@ -215,7 +230,7 @@ int run(int argc, char** argv) {
         continue;
       }
       for (size_t n_tokens : tokens) {
-        for (size_t n_threads : threads) report(isa, *format, n_tokens, n_threads);
+        for (size_t n_threads : threads) report(isa, *format, nested, n_tokens, n_threads);
       }
     }
   }

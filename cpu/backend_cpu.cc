@@ -117,12 +117,15 @@ Value CpuBackend::embed(WeightId table) {
     AC_CHECK(token >= 0 && static_cast<size_t>(token) < matrix.n_out);
   }
   const auto tokens = batch_.tokens;
+  if (matrix.residual != nullptr) need_scratch(matrix.n_in * sizeof(float));
+  const Scratch* scratch = &scratch_;
   record({}, {out.range()}, count_chunks(out.n_rows, per_chunk),
-         [=, &matrix](int32_t begin, int32_t end, int32_t) {
+         [=, &matrix](int32_t begin, int32_t end, int32_t worker) {
            const size_t last = std::min(out.n_rows, static_cast<size_t>(end) * per_chunk);
            for (size_t i = static_cast<size_t>(begin) * per_chunk; i < last; ++i) {
              decode_matrix_row(*kernels, matrix, static_cast<size_t>(tokens[i]),
-                               out.data + i * out.n_cols);
+                               out.data + i * out.n_cols,
+                               reinterpret_cast<float*>(scratch->of(worker)));
            }
          });
   return y;

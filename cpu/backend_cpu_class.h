@@ -68,6 +68,10 @@ class CpuBackend final : public Backend {
   Result<WeightId> load_matrix(const TensorView& view) override {
     return weights_.load_matrix(view, *isa_.matmul, team_, options_.drop_pages);
   }
+  Status load_residual(WeightId base, const TensorView& view) override {
+    return weights_.load_residual(base, view, *isa_.matmul, team_, options_.drop_pages);
+  }
+  void read_residual(WeightId base, bool reads) override { weights_.read_residual(base, reads); }
   uint64_t matrix_copy_bytes(const TensorView& view) const override {
     return WeightStore::copy_bytes(view);
   }

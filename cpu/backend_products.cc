@@ -124,12 +124,15 @@ bool CpuBackend::prepare_gated(const Recipe& gated, const MatmulPlan& plan, std:
   const bool can = plan.activation_layout == ActivationLayout::kBf16Tiles &&
                    gate.kind == Kind::kProduct && up.kind == Kind::kProduct &&
                    gate.activations == up.activations && gate.bias == nullptr &&
-                   up.bias == nullptr && gate.matrix->format == up.matrix->format;
+                   up.bias == nullptr && gate.matrix->format == up.matrix->format &&
+                   (gate.matrix->residual != nullptr) == (up.matrix->residual != nullptr);
   if (!can) return false;
   auto* tiles = allocate_for_step<GatedTiles>(1);
   if (tiles == nullptr) return true;
-  *tiles = {
-      .up = up.matrix->data, .is_gelu = gated.activation == Activation::kGeluTanh, .out = memory};
+  *tiles = {.up = up.matrix->data,
+            .up_residual = up.matrix->residual,
+            .is_gelu = gated.activation == Activation::kGeluTanh,
+            .out = memory};
   record_product(gate, {.gated = tiles}, memory_range(memory, plan.activation_bytes));
   return true;
 }
@@ -200,7 +203,8 @@ void CpuBackend::record_product(const Recipe& product, const MatmulResult& resul
   const size_t n_tokens = plan.n_tokens;
   need_scratch(plan.scratch_bytes);
   // A chunk is about the same time whatever the number of tokens, and always whole row steps.
-  const double bits = weight_format_info(matrix.format).bits_per_weight;
+  const double planes = matrix.residual != nullptr ? 2 : 1;
+  const double bits = planes * weight_format_info(matrix.format).bits_per_weight;
   const double bytes_per_row = static_cast<double>(matrix.n_in) * bits / 8.0;
   const double work_per_row = bytes_per_row * std::max(1.0, static_cast<double>(n_tokens) / 8.0);
   const size_t steps = std::max<size_t>(

@@ -5,10 +5,13 @@
 
 namespace ac::cpu {
 
-void decode_matrix_row(const SmallKernels& kernels, const Matrix& matrix, size_t row,
-                       float* out) noexcept {
+void decode_matrix_row(const SmallKernels& kernels, const Matrix& matrix, size_t row, float* out,
+                       float* scratch) noexcept {
   if (unpacked_format(matrix.format) != matrix.format) {
     decode_packed_row(matrix.format, matrix.data, matrix.n_in, row, out);
+    if (matrix.residual == nullptr) return;
+    decode_packed_row(matrix.format, matrix.residual, matrix.n_in, row, scratch);
+    kernels.add(out, scratch, matrix.n_in);
     return;
   }
   const std::byte* bytes = matrix.data + row * matrix.row_bytes;

@@ -18,6 +18,7 @@ namespace ac::cpu {
 // next product reads it, in the tiles that prepare_bf16_tiles would make of it.
 struct GatedTiles {
   const std::byte* up = nullptr;  // MatmulArgs::weights is the gate
+  const std::byte* up_residual = nullptr;  // nested kernels
   bool is_gelu = false;           // tanh's approximation of GELU; otherwise SiLU
   void* out = nullptr;            // the whole buffer, for [n_tokens, n_out]
 };
@@ -26,6 +27,7 @@ struct GatedTiles {
 // row_begin is a multiple of 16; row_end is one too, or n_out.
 struct MatmulArgs {
   const std::byte* weights = nullptr;  // the whole matrix, [n_out, n_in] in the kernel's format
+  const std::byte* residual = nullptr;  // nested kernels: what is added to it, of the same shape
   size_t row_bytes = 0;                // row-major formats: bytes from one row to the next
   size_t n_out = 0;
   size_t n_in = 0;
@@ -117,6 +119,8 @@ struct MatmulKernels {
   PackedKernels q4_0_r16;
   PackedKernels q3_k_r16;
   PackedKernels q2_k_r16;
+  // Nested precision: the weights are the sum of two matrices of the format, read in one pass.
+  PackedKernels q4_0_r16_nested;
 
   // f32 activations, row-major weights read in place: best for few tokens.
   MatmulKernel rows_f32;

@@ -109,8 +109,13 @@ MatmulPlan plan_rows(const MatmulKernels& kernels, const Matrix& matrix, size_t 
 
 }  // namespace
 
+bool can_nest(WeightFormat format) { return format == WeightFormat::kQ4_0_R16; }
+
 MatmulPlan plan_matmul(const MatmulKernels& kernels, const Matrix& matrix, size_t n_tokens) {
-  if (const PackedKernels* packed = packed_kernels(kernels, matrix.format)) {
+  AC_CHECK(matrix.residual == nullptr || can_nest(matrix.format));
+  const PackedKernels* packed = matrix.residual != nullptr ? &kernels.q4_0_r16_nested
+                                                           : packed_kernels(kernels, matrix.format);
+  if (packed != nullptr) {
     return packed->amx != nullptr && n_tokens >= kMinTokensAmx
                ? plan_amx(kernels, *packed, matrix, n_tokens)
                : plan_blocks(kernels, *packed, matrix, n_tokens);
@@ -149,6 +154,7 @@ void run_matmul(const MatmulPlan& plan, const Matrix& matrix, const void* activa
                 size_t row_begin, size_t row_end, const MatmulResult& result,
                 void* scratch) noexcept {
   plan.kernel({.weights = matrix.data,
+               .residual = matrix.residual,
                .row_bytes = matrix.row_bytes,
                .n_out = matrix.n_out,
                .n_in = matrix.n_in,

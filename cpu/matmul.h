@@ -27,6 +27,8 @@ struct Matrix {
   size_t n_out = 0;
   size_t n_in = 0;
   const std::byte* data = nullptr;
+  // Nested precision: what is added to it, in the same format and layout; null: nothing.
+  const std::byte* residual = nullptr;
   size_t row_bytes = 0;  // f32, f16, bf16: one row after the other
 };
 
@@ -48,7 +50,10 @@ struct MatmulPlan {
   size_t token_step = 1;        // ranges of tokens to prepare must be multiples of this
 };
 
-// REQUIRES: the format is f32, f16, bf16 or a packed one.
+// Whether a matrix of this format may have a residual.
+bool can_nest(WeightFormat format);
+
+// REQUIRES: the format is f32, f16, bf16 or a packed one; with a residual, one that can_nest.
 MatmulPlan plan_matmul(const MatmulKernels& kernels, const Matrix& matrix, size_t n_tokens);
 
 // Rewrites tokens [token_begin, token_end) of x [n_tokens, n_in]. Does nothing where plan.prepare
@@ -65,7 +70,8 @@ struct MatmulResult {
   size_t y_stride = 0;          // floats
   const float* bias = nullptr;  // [n_out] or null
   bool adds_to_y = false;       // y += product; no bias
-  // Instead of y: see GatedTiles. The matrix is the gate's; `up` has its shape and format.
+  // Instead of y: see GatedTiles. The matrix is the gate's; `up` has its shape and format, and a
+  // residual if it has one.
   const GatedTiles* gated = nullptr;
 };
 

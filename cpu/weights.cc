@@ -58,8 +58,9 @@ WeightId WeightStore::keep(Weight weight) {
   return static_cast<WeightId>(weights_.size() - 1);
 }
 
-Result<WeightId> WeightStore::load_matrix(const TensorView& view, const MatmulKernels& kernels,
-                                          ThreadTeam& team, const DropPages& drop_pages) {
+Result<WeightStore::Weight> WeightStore::arrange(const TensorView& view,
+                                                 const MatmulKernels& kernels, ThreadTeam& team,
+                                                 const DropPages& drop_pages) {
   AC_TRY_STATUS(check_view(view));
   Weight weight;
   Matrix& matrix = weight.matrix;
@@ -77,7 +78,45 @@ Result<WeightId> WeightStore::load_matrix(const TensorView& view, const MatmulKe
     matrix.data = weight.copy.data();
   }
   if (matrix.data != view.data && drop_pages) drop_pages({view.data, view.size_bytes});
+  return weight;
+}
+
+Result<WeightId> WeightStore::load_matrix(const TensorView& view, const MatmulKernels& kernels,
+                                          ThreadTeam& team, const DropPages& drop_pages) {
+  AC_TRY(Weight weight, arrange(view, kernels, team, drop_pages));
   return keep(std::move(weight));
+}
+
+Status WeightStore::load_residual(WeightId base, const TensorView& view,
+                                  const MatmulKernels& kernels, ThreadTeam& team,
+                                  const DropPages& drop_pages) {
+  Weight& weight = weights_[static_cast<size_t>(base)];
+  const Matrix& matrix = weight.matrix;
+  AC_CHECK(matrix.data != nullptr);
+  if (!can_nest(matrix.format)) {
+    return fail(ErrorCode::kUnsupported, "a residual of a matrix in {}, expected one in q4_0",
+                weight_format_info(matrix.format).name);
+  }
+  if (weight.residual != nullptr) {
+    return fail(ErrorCode::kCorruptFile, "a second residual, expected one");
+  }
+  AC_TRY(Weight residual, arrange(view, kernels, team, drop_pages));
+  if (residual.matrix.format != matrix.format || residual.matrix.n_out != matrix.n_out ||
+      residual.matrix.n_in != matrix.n_in) {
+    return fail(ErrorCode::kCorruptFile, "a residual [{}, {}] in {}, expected [{}, {}] in {}",
+                residual.matrix.n_out, residual.matrix.n_in,
+                weight_format_info(residual.matrix.format).name, matrix.n_out, matrix.n_in,
+                weight_format_info(matrix.format).name);
+  }
+  weight.residual = residual.matrix.data;
+  weight.residual_copy = std::move(residual.copy);
+  return {};
+}
+
+void WeightStore::read_residual(WeightId base, bool reads) {
+  Weight& weight = weights_[static_cast<size_t>(base)];
+  AC_CHECK(weight.residual != nullptr);
+  weight.matrix.residual = reads ? weight.residual : nullptr;
 }
 
 uint64_t WeightStore::copy_bytes(const TensorView& view) {

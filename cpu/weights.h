@@ -22,6 +22,14 @@ class WeightStore {
   // Errors: kCorruptFile (the view's size is not that of its shape), kOutOfMemory.
   Result<WeightId> load_matrix(const TensorView& view, const MatmulKernels& kernels,
                                ThreadTeam& team, const DropPages& drop_pages);
+  // What products with `base` add to it while read_residual(base, true) says so; arranged in memory
+  // like a matrix. Errors: those of load_matrix; kCorruptFile (another shape or format than the
+  // base's, a second residual), kUnsupported (a format that cannot be nested).
+  // REQUIRES: `base` came from load_matrix.
+  Status load_residual(WeightId base, const TensorView& view, const MatmulKernels& kernels,
+                       ThreadTeam& team, const DropPages& drop_pages);
+  // REQUIRES: `base` has a residual. Plans made before are no longer those of the matrix.
+  void read_residual(WeightId base, bool reads);
   // Bytes that load_matrix(view) copies: 0 where the view is used in place.
   static uint64_t copy_bytes(const TensorView& view);
   // Errors: kCorruptFile, kUnsupported (a packed format).
@@ -41,10 +49,14 @@ class WeightStore {
 
  private:
   struct Weight {
-    Matrix matrix;              // either a matrix
-    Buffer copy;                // and its bytes where they were copied
+    Matrix matrix;                        // either a matrix
+    Buffer copy;                          // and its bytes where they were copied
+    const std::byte* residual = nullptr;  // whether it is read or not
+    Buffer residual_copy;
     std::vector<float> vector;  // or a vector
   };
+  static Result<Weight> arrange(const TensorView& view, const MatmulKernels& kernels,
+                                ThreadTeam& team, const DropPages& drop_pages);
   static Status pack(const TensorView& view, const MatmulKernels& kernels, ThreadTeam& team,
                      Weight* weight);
   WeightId keep(Weight weight);

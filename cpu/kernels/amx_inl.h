@@ -63,30 +63,55 @@ AC_INLINE __m512 codes_to_f32(Words words, uint32_t i) {
   }
 }
 
-// One group of 16 rows into B tiles, every second one from `panel` on.
+// The quads 4 * part + step and 4 * part + step + kSteps of a block as f32: each byte of `words` is
+// one code of 16 rows, weight = scale * code + offset.
 template <class Format>
+struct PartWeights {
+  F32 scale;
+  F32 offset;
+
+  AC_INLINE PartWeights(const uint8_t* unit, size_t b, size_t part)
+      : scale(Format::scale(unit, b, part, 0)),
+        offset(Format::kHasOffset ? Format::offset(unit, b, part, 0)
+                                  : mul(scale, splat(static_cast<float>(-Format::kBias)))) {}
+  AC_INLINE F32 of(Words words, uint32_t byte) const {
+    return fma(codes_to_f32<Format>(words, byte), scale, offset);
+  }
+};
+
+// One group of 16 rows into B tiles, every second one from `panel` on. Two planes are added up
+// before they are rounded to bf16.
+template <class Format, Planes kPlanes>
 void fill_panel_group(const MatmulArgs& args, size_t group, uint8_t* panel) {
+  constexpr bool kNested = kPlanes == Planes::kTwo;
   const size_t n_units = packed_units<Format>(args.n_in);
-  const auto* unit =
-      reinterpret_cast<const uint8_t*>(args.weights) + group * n_units * Format::kUnitBytes;
-  for (size_t u = 0; u < n_units; ++u, unit += Format::kUnitBytes) {
+  const size_t group_bytes = n_units * Format::kUnitBytes;
+  const auto* unit = reinterpret_cast<const uint8_t*>(args.weights) + group * group_bytes;
+  const uint8_t* residual =
+      kNested ? reinterpret_cast<const uint8_t*>(args.residual) + group * group_bytes : unit;
+  for (size_t u = 0; u < n_units; ++u) {
     for (size_t b = 0; b < Format::kUnitBlocks; ++b, panel += kStepBytes) {
       prefetch_share<Format>(unit, b);
-      const uint8_t* block = unit + Format::kHeadBytes + b * Format::kBlockBytes;
+      if constexpr (kNested) prefetch_share<Format>(residual, b);
+      const size_t block = Format::kHeadBytes + b * Format::kBlockBytes;
 #pragma GCC unroll 2
       for (size_t part = 0; part < Format::kParts; ++part) {
-        const F32 scale = Format::scale(unit, b, part, 0);
-        const F32 offset = Format::kHasOffset
-                               ? Format::offset(unit, b, part, 0)
-                               : mul(scale, splat(static_cast<float>(-Format::kBias)));
+        const PartWeights<Format> base(unit, b, part);
+        const PartWeights<Format> rest(residual, b, part);
 #pragma GCC unroll 4
         for (size_t step = 0; step < Format::kSteps; ++step) {
           Words words[2];
-          Format::codes(block, part, step, 0, words[0], words[1]);
+          Words rest_words[2];
+          Format::codes(unit + block, part, step, 0, words[0], words[1]);
+          if constexpr (kNested) {
+            Format::codes(residual + block, part, step, 0, rest_words[0], rest_words[1]);
+          }
 #pragma GCC unroll 2
           for (size_t i = 0; i < 2; ++i) {
             const auto weight = [&](uint32_t byte) {
-              return fma(codes_to_f32<Format>(words[i], byte), scale, offset);
+              const F32 w = base.of(words[i], byte);
+              if constexpr (kNested) return add(w, rest.of(rest_words[i], byte));
+              return w;
             };
             store_quad(panel + 128 * (4 * part + step + i * Format::kSteps), weight(0), weight(1),
                        weight(2), weight(3));
@@ -94,6 +119,8 @@ void fill_panel_group(const MatmulArgs& args, size_t group, uint8_t* panel) {
         }
       }
     }
+    unit += Format::kUnitBytes;
+    residual += Format::kUnitBytes;
   }
 }
 
@@ -186,7 +213,7 @@ void multiply_gated_corner(const MatmulArgs& args, size_t token, size_t group, c
 }
 
 // The panel holds 32 rows of each matrix in turn: half of args.panel_rows of each.
-template <class Format>
+template <class Format, Planes kPlanes>
 void multiply_gated(const MatmulArgs& args) {
   const size_t pair_bytes = column_steps(args.n_in) * kStepBytes;
   const size_t panel_groups = args.panel_rows / 32;  // of each matrix; even
@@ -194,13 +221,14 @@ void multiply_gated(const MatmulArgs& args) {
   const size_t group_end = (args.row_end + 15) / 16;
   MatmulArgs up = args;
   up.weights = args.gated->up;
+  up.residual = args.gated->up_residual;
   for (size_t begin = args.row_begin / 16; begin < group_end; begin += panel_groups) {
     const size_t end = begin + panel_groups < group_end ? begin + panel_groups : group_end;
     for (size_t group = begin; group < end; ++group) {
       const size_t i = group - begin;
       uint8_t* tiles = panel + i / 2 * 2 * pair_bytes + i % 2 * kTileBytes;
-      fill_panel_group<Format>(args, group, tiles);
-      fill_panel_group<Format>(up, group, tiles + pair_bytes);
+      fill_panel_group<Format, kPlanes>(args, group, tiles);
+      fill_panel_group<Format, kPlanes>(up, group, tiles + pair_bytes);
     }
     for (size_t token = 0; token < args.n_tokens; token += 32) {
       for (size_t group = begin; group < end; group += 2) {
@@ -214,7 +242,7 @@ void multiply_gated(const MatmulArgs& args) {
 }
 
 // Scratch: the panel of args.panel_rows rows (a multiple of 64).
-template <class Format>
+template <class Format, Planes kPlanes>
 void multiply_amx(const MatmulArgs& args) noexcept {
   const size_t pair_bytes = column_steps(args.n_in) * kStepBytes;
   const size_t panel_groups = args.panel_rows / 16;
@@ -222,7 +250,7 @@ void multiply_amx(const MatmulArgs& args) noexcept {
   const size_t group_end = (args.row_end + 15) / 16;
   configure_tiles();
   if (args.gated != nullptr) {
-    multiply_gated<Format>(args);
+    multiply_gated<Format, kPlanes>(args);
     _tile_release();
     return;
   }
@@ -230,7 +258,8 @@ void multiply_amx(const MatmulArgs& args) noexcept {
     const size_t end = begin + panel_groups < group_end ? begin + panel_groups : group_end;
     for (size_t group = begin; group < end; ++group) {
       const size_t i = group - begin;
-      fill_panel_group<Format>(args, group, panel + i / 2 * pair_bytes + i % 2 * kTileBytes);
+      fill_panel_group<Format, kPlanes>(args, group,
+                                        panel + i / 2 * pair_bytes + i % 2 * kTileBytes);
     }
     for (size_t token = 0; token < args.n_tokens; token += 32) {
       for (size_t group = begin; group < end; group += 2) {

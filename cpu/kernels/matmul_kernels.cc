@@ -13,12 +13,12 @@ namespace ac::cpu::AC_ISA {
 
 namespace {
 
-template <class Format>
+template <class Format, Planes kPlanes = Planes::kOne>
 constexpr PackedKernels packed_kernels() {
 #if defined(AC_ISA_amx)
-  return {.blocks = multiply_blocks<Format>, .amx = multiply_amx<Format>};
+  return {.blocks = multiply_blocks<Format, kPlanes>, .amx = multiply_amx<Format, kPlanes>};
 #else
-  return {.blocks = multiply_blocks<Format>, .amx = nullptr};
+  return {.blocks = multiply_blocks<Format, kPlanes>, .amx = nullptr};
 #endif
 }
 
@@ -42,6 +42,7 @@ const MatmulKernels matmul_kernels = {
     .q4_0_r16 = packed_kernels<FormatQ4_0>(),
     .q3_k_r16 = packed_kernels<FormatQ3_K>(),
     .q2_k_r16 = packed_kernels<FormatQ2_K>(),
+    .q4_0_r16_nested = packed_kernels<FormatQ4_0, Planes::kTwo>(),
     .rows_f32 = multiply_rows<RowF32>,
     .rows_f16 = multiply_rows<RowF16>,
     .rows_bf16 = multiply_rows<RowBf16>,

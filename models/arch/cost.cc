@@ -13,6 +13,16 @@ class CountingBackend final : public Backend {
   std::string_view name() const override { return "counting"; }
 
   Result<WeightId> load_matrix(const TensorView& view) override { return add_weight(view); }
+  Status load_residual(WeightId base, const TensorView& view) override {
+    weights_[static_cast<size_t>(base)].residual_bytes = view.size_bytes;
+    return {};
+  }
+  void read_residual(WeightId base, bool reads) override {
+    Weight& w = weights_[static_cast<size_t>(base)];
+    if (w.reads_residual != reads)
+      cost.weight_bytes += reads ? w.residual_bytes : -w.residual_bytes;
+    w.reads_residual = reads;
+  }
   Result<WeightId> load_vector(const TensorView& view) override { return add_weight(view); }
   Result<RopeId> load_rope(const RopeTable&) override { return RopeId{0}; }
   Status create_kv(const KvShape&) override { return {}; }
@@ -25,7 +35,7 @@ class CountingBackend final : public Backend {
 
   Value embed(WeightId table) override {
     const Weight& w = weight(table);
-    cost.bytes_per_token += w.size_bytes / static_cast<uint64_t>(w.n_out);
+    cost.bytes_per_token += bytes_read(w) / static_cast<uint64_t>(w.n_out);
     return make(n_tokens_, w.n_in);
   }
   Value rms_norm(Value x, WeightId norm, float, int32_t) override {
@@ -37,7 +47,8 @@ class CountingBackend final : public Backend {
     const uint64_t macs = static_cast<uint64_t>(x.n_rows) * static_cast<uint64_t>(w.n_out) *
                           static_cast<uint64_t>(w.n_in);
     cost.macs_per_token += macs;
-    cost.bit_ops_per_token += static_cast<double>(macs) * w.bits_per_weight / 16;
+    const int n_planes = w.reads_residual ? 2 : 1;
+    cost.bit_ops_per_token += static_cast<double>(macs) * n_planes * w.bits_per_weight / 16;
     read_once(id);
     read_once(bias);
     return make(x.n_rows, w.n_out);
@@ -68,21 +79,29 @@ class CountingBackend final : public Backend {
     uint64_t size_bytes = 0;
     double bits_per_weight = 0;
     bool read = false;
+    uint64_t residual_bytes = 0;
+    bool reads_residual = false;
   };
 
   Result<WeightId> add_weight(const TensorView& view) {
-    weights_.push_back({static_cast<int32_t>(view.n_rows()), static_cast<int32_t>(view.n_cols()),
-                        view.size_bytes, weight_format_info(view.format).bits_per_weight, false});
+    weights_.push_back({.n_out = static_cast<int32_t>(view.n_rows()),
+                        .n_in = static_cast<int32_t>(view.n_cols()),
+                        .size_bytes = view.size_bytes,
+                        .bits_per_weight = weight_format_info(view.format).bits_per_weight});
     cost.weight_bytes += view.size_bytes;
     cost.parameters += static_cast<uint64_t>(view.n_rows()) * static_cast<uint64_t>(view.n_cols());
     return static_cast<WeightId>(weights_.size() - 1);
+  }
+  static uint64_t bytes_read(const Weight& w) {
+    return w.size_bytes + (w.reads_residual ? w.residual_bytes : 0);
   }
   const Weight& weight(WeightId id) const { return weights_[static_cast<size_t>(id)]; }
   // Weights that several layers share come from memory once.
   void read_once(WeightId id) {
     if (id == WeightId::kNone) return;
     Weight& w = weights_[static_cast<size_t>(id)];
-    if (!std::exchange(w.read, true)) cost.bytes_per_token += w.size_bytes;
+    if (std::exchange(w.read, true)) return;
+    cost.bytes_per_token += bytes_read(w);
   }
   Value make(int32_t n_rows, int32_t n_cols) { return {n_values_++, n_rows, n_cols}; }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "models/arch/nested.h"
 #include "runtime/core/backend.h"
 #include "runtime/core/checkpoint.h"
 
@@ -70,14 +71,19 @@ struct Model {
   RopeId rope = RopeId::kNone;
   RopeId rope_local = RopeId::kNone;
   std::vector<LayerWeights> layers;
+  // Nested precision; empty where there is one only. The weights of nested.matrices[i] (several
+  // where layers share a tensor) are nested_weights[i].
+  NestedOrder nested;
+  std::vector<std::vector<WeightId>> nested_weights;
 };
 
-// What running a checkpoint costs. MACs are counted per token at position 0 and do not depend on
-// the weight format; bytes are the weights read for one token.
+// What running a checkpoint costs, at the level that it says where it is nested. MACs are counted
+// per token at position 0 and do not depend on the weight format; bytes are the weights read for
+// one token.
 struct ModelCost {
   uint64_t parameters = 0;
   uint64_t macs_per_token = 0;
-  uint64_t weight_bytes = 0;
+  uint64_t weight_bytes = 0;  // without residuals that are not read
   uint64_t bytes_per_token = 0;
   // MACs times the bits of the weight in each, divided by 16: what they would be at 16 bits.
   // Products within attention, which have no weights, count as they are.
@@ -101,6 +107,10 @@ Result<ModelConfig> read_model_config(const Checkpoint& checkpoint);
 Result<Model> load_model(const Checkpoint& checkpoint, Backend& backend,
                          const LoadOptions& options = {});
 Result<ModelCost> model_cost(const Checkpoint& checkpoint);
+
+// From the next step on `model` runs at this level of precision, 0 to 100 (nested.h); at first it
+// runs at the checkpoint's own. Does nothing where there is one precision only.
+void set_level(Backend& backend, const Model& model, int32_t level);
 
 // The forward pass. REQUIRES: backend.begin_step was called with a batch; logit_rows ascend and
 // stay valid until end_step. Returns the logits [logit_rows.size(), n_vocab] of those rows of the

@@ -5,10 +5,11 @@
 // `<name>.lowrank_out.weight` [n_out, rank] and `<name>.lowrank_in.weight` [rank, n_in]; a bias is
 // `<name>.bias` [n_out]. Layers that share one tensor are views of its rows; q, k and v may share
 // the second factor of their pairs, `attn_qkv.lowrank_in.weight`, whose product is then computed
-// once.
+// once. A matrix may have a residual beside it: nested.h.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 
@@ -62,9 +63,14 @@ class Binder {
   }
 
   Result<WeightId> matrix(const std::string& name, int64_t n_out, int64_t n_in) {
-    const int64_t expected[] = {n_out, n_in};
-    AC_TRY(const TensorView view, find(name, expected));
-    return load(name, view);
+    return rows_of(name, {0, n_out, n_out}, n_in);
+  }
+
+  // What nested matrices were loaded as, by their name without ".weight".
+  const std::vector<WeightId>& nested(std::string_view name) const {
+    static const std::vector<WeightId> kNone;
+    const auto it = nested_.find(name);
+    return it == nested_.end() ? kNone : it->second;
   }
 
   // `name` without ".weight"; `shared` names the linear whose "lowrank_in" stands in for a missing
@@ -120,6 +126,10 @@ class Binder {
   Status check_all_used() const {
     for (const auto& [name, view] : checkpoint_.tensors) {
       const bool matters = name.starts_with("blk.") || name.starts_with("output");
+      if (is_residual(name) && !used_.contains(name)) {
+        return fail(ErrorCode::kCorruptFile, "{}: tensor {} is the residual of no matrix",
+                    checkpoint_.origin, name);
+      }
       // Rotation tables that very old converters left in each block.
       if (!matters || name.ends_with(".attn_rot_embd.weight") || used_.contains(name)) continue;
       return fail(ErrorCode::kUnsupported, "{}: tensor {} has no place in this architecture",
@@ -148,7 +158,36 @@ class Binder {
 
   Result<WeightId> rows_of(const std::string& name, const RowRange& rows, int64_t n_in) {
     const int64_t expected[] = {rows.of, n_in};
-    AC_TRY(TensorView view, find(name, expected));
+    AC_TRY(const TensorView whole, find(name, expected));
+    AC_TRY(const TensorView view, slice(name, whole, rows));
+    AC_TRY(const WeightId id, load(name, view));
+    const std::string residual = name + std::string(kResidualSuffix);
+    if (has(residual)) AC_TRY_STATUS(load_residual(name, residual, id, whole, rows));
+    return id;
+  }
+
+  Status load_residual(const std::string& name, const std::string& residual, WeightId base,
+                       const TensorView& whole, const RowRange& rows) {
+    AC_TRY(const TensorView view, find(residual, whole.axes()));
+    const bool is_q4 =
+        whole.format == WeightFormat::kQ4_0 || whole.format == WeightFormat::kQ4_0_R16;
+    if (!is_q4 || view.format != whole.format) {
+      return fail(ErrorCode::kCorruptFile, "{}: tensor {} is {} and its residual {}, expected q4_0",
+                  checkpoint_.origin, name, weight_format_info(whole.format).name,
+                  weight_format_info(view.format).name);
+    }
+    AC_TRY(const TensorView part, slice(residual, view, rows));
+    if (Status status = backend_.load_residual(base, part); !status) {
+      return with_context(status.error(),
+                          fmt::format("{}: tensor {}", checkpoint_.origin, residual));
+    }
+    nested_[name.substr(0, name.size() - std::string_view(".weight").size())].push_back(base);
+    return {};
+  }
+
+  // The rows of a whole tensor.
+  Result<TensorView> slice(const std::string& name, TensorView view, const RowRange& rows) const {
+    const int64_t n_in = view.n_cols();
     if (rows.count != rows.of) {
       // A group of interleaved rows can only be taken whole.
       const int64_t group = weight_format_info(view.format).group_rows;
@@ -165,7 +204,7 @@ class Binder {
       view.data += static_cast<uint64_t>(rows.begin / group) * group_bytes;
       AC_TRY(view.size_bytes, tensor_bytes(view.format, view.axes()));
     }
-    return load(name, view);
+    return view;
   }
 
   // A factor that several layers read is loaded once.
@@ -179,6 +218,7 @@ class Binder {
   const Checkpoint& checkpoint_;
   Backend& backend_;
   std::set<std::string, std::less<>> used_;
+  std::map<std::string, std::vector<WeightId>, std::less<>> nested_;
   std::string last_shared_name_;
   WeightId last_shared_ = WeightId::kNone;
 };
@@ -289,9 +329,21 @@ Result<Model> load_model(const Checkpoint& checkpoint, Backend& backend,
     }
   }
   if (whole) AC_TRY_STATUS(binder.check_all_used());
+  AC_TRY(model.nested, read_nested_order(checkpoint));
+  for (const NestedOrder::Matrix& matrix : model.nested.matrices) {
+    model.nested_weights.push_back(binder.nested(matrix.name));
+  }
+  set_level(backend, model, model.nested.level);
   const int32_t n_context = options.n_context > 0 ? options.n_context : config.n_context;
   AC_TRY_STATUS(bind_ropes(checkpoint, family, n_context, backend, &model));
   return model;
+}
+
+void set_level(Backend& backend, const Model& model, int32_t level) {
+  const size_t n_read = model.nested.n_read(level);
+  for (size_t i = 0; i < model.nested_weights.size(); ++i) {
+    for (const WeightId id : model.nested_weights[i]) backend.read_residual(id, i < n_read);
+  }
 }
 
 }  // namespace ac

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "models/compress/calibration.h"
 #include "models/compress/measure.h"
@@ -82,9 +83,10 @@ Result<Texts> read_texts(const BuildOptions& options, const Recipe& recipe,
   return texts;
 }
 
-// A finished variant.
+// Finished weights, and the variants that they are: one, or one for each level.
 struct Made {
-  ZooVariant variant;
+  std::vector<ZooVariant> variants;
+  std::string member;
   Checkpoint weights;
 };
 
@@ -126,22 +128,70 @@ class Builder {
     for (const auto& technique : recipe.chain) key = derived_key(key, technique->text());
     const std::string name = derived_key(key, recipe.id + texts_.lines[1]);
     const std::string weights_file = name + "-variant.gguf";
-    const std::string facts_file = name + "-variant.json";
-    Made made;
-    if (!folder_.has(weights_file) || !folder_.has(facts_file)) {
-      AC_TRY_STATUS(make_and_keep(recipe, weights_file, facts_file));
+    std::vector<Wanted> wanted;
+    for (const int32_t level : recipe.levels()) {
+      wanted.push_back(
+          {level_id(recipe.id, level), level, fmt::format("{}-level{:03}.json", name, level)});
     }
+    if (wanted.empty()) wanted.push_back({recipe.id, std::nullopt, name + "-variant.json"});
+
+    bool done = folder_.has(weights_file);
+    for (const Wanted& one : wanted) done = done && folder_.has(one.facts_file);
+    Made made;
+    made.member = fmt::format("variants/{}.gguf", recipe.id);
+    if (!done) AC_TRY_STATUS(make_and_keep(recipe, made.member, weights_file, wanted));
     AC_TRY(made.weights, folder_.load(weights_file));
-    AC_TRY(const std::string facts, read_file(folder_.path() + "/" + facts_file, kMaxFactsBytes));
-    AC_TRY(made.variant, variant_from_json(facts));
+    for (const Wanted& one : wanted) {
+      AC_TRY(const std::string facts,
+             read_file(folder_.path() + "/" + one.facts_file, kMaxFactsBytes));
+      AC_TRY(ZooVariant variant, variant_from_json(facts));
+      made.variants.push_back(std::move(variant));
+    }
     return made;
   }
 
-  Status make_and_keep(const RecipeVariant& recipe, const std::string& weights_file,
-                       const std::string& facts_file) {
+  // A variant that the weights of a recipe's section are, and where its facts are kept.
+  struct Wanted {
+    std::string id;
+    std::optional<int32_t> level;
+    std::string facts_file;
+  };
+
+  Status make_and_keep(const RecipeVariant& recipe, const std::string& member,
+                       const std::string& weights_file, std::span<const Wanted> wanted) {
+    AC_TRY(const StageResult made, apply_chain(recipe));
+    if (!folder_.has(weights_file)) {
+      AC_TRY(const ModelConfig config, read_model_config(made.checkpoint));
+      RequantizeOptions layout;
+      layout.may_pack = [&](std::string_view name, const TensorView& view) {
+        return may_pack(config, name, view);
+      };
+      AC_TRY(Requantized packed, requantize(made.checkpoint, std::nullopt, team_, layout));
+      remove_tokenizer(packed.checkpoint);
+      AC_TRY_STATUS(folder_.store(weights_file, packed.checkpoint));
+    }
+    for (const Wanted& one : wanted) {
+      if (folder_.has(one.facts_file)) continue;
+      const uint64_t steps = recipe.chain.size() + 1;
+      report(begin_ + kStepsPerVariant * (steps - 1) / steps, fmt::format("{}: measuring", one.id));
+      AC_TRY(Checkpoint weights, folder_.load(weights_file));
+      if (one.level) {
+        weights.set_uint(std::string(kNestedLevelKey), static_cast<uint32_t>(*one.level));
+      }
+      AC_TRY(ZooVariant variant, measured(one.id, weights));
+      variant.member = member;
+      for (const auto& technique : recipe.chain) variant.techniques.push_back(technique->text());
+      variant.notes = made.notes;
+      AC_TRY_STATUS(write_file(folder_.path() + "/" + one.facts_file, variant_to_json(variant)));
+    }
+    return {};
+  }
+
+  // What the techniques make of the base, one after the other, and all their notes.
+  Result<StageResult> apply_chain(const RecipeVariant& recipe) {
     std::shared_ptr<const Checkpoint> from = base_;
     std::string key = base_key_;
-    std::vector<std::string> techniques, notes;
+    StageResult made;
     const uint64_t steps = recipe.chain.size() + 1;
     for (size_t i = 0; i < recipe.chain.size(); ++i) {
       const Technique& technique = *recipe.chain[i];
@@ -165,24 +215,16 @@ class Builder {
            .recovery = &texts_.recovery,
            .progress = progress});
       AC_TRY(StageResult result, technique.apply(stage));
-      techniques.push_back(technique.text());
-      notes.insert(notes.end(), result.notes.begin(), result.notes.end());
+      made.notes.insert(made.notes.end(), result.notes.begin(), result.notes.end());
       from = std::make_shared<const Checkpoint>(std::move(result.checkpoint));
       key = next_key;
     }
-    report(begin_ + kStepsPerVariant * (steps - 1) / steps,
-           fmt::format("{}: measuring", recipe.id));
-    AC_TRY(const ModelConfig config, read_model_config(*from));
-    RequantizeOptions layout;
-    layout.may_pack = [&](std::string_view name, const TensorView& view) {
-      return may_pack(config, name, view);
-    };
-    AC_TRY(Requantized packed, requantize(*from, std::nullopt, team_, layout));
-    remove_tokenizer(packed.checkpoint);
-    AC_TRY(const Checkpoint weights, folder_.store(weights_file, packed.checkpoint));
-    AC_TRY(ZooVariant variant, describe_variant(recipe.id, weights));
-    variant.techniques = std::move(techniques);
-    variant.notes = std::move(notes);
+    made.checkpoint = assemble(from, {});
+    return made;
+  }
+
+  Result<ZooVariant> measured(const std::string& id, const Checkpoint& weights) {
+    AC_TRY(ZooVariant variant, describe_variant(id, weights));
     AC_TRY(const Quality quality,
            measure_quality(*base_, weights, texts_.held_out, {.n_threads = options_.n_threads}));
     variant.quality = VariantQuality{.n_tokens = quality.n_tokens,
@@ -193,7 +235,7 @@ class Builder {
                                      .kl_99 = quality.kl_99,
                                      .same_top1 = quality.same_top1};
     AC_TRY(variant.ms_per_token, measure_ms_per_token(weights, options_.n_threads));
-    return write_file(folder_.path() + "/" + facts_file, variant_to_json(variant));
+    return variant;
   }
 
   // Moments of a layer of `from`: from the folder, or from one pass that leaves those of all layers
@@ -237,6 +279,7 @@ Result<PackReport> build_zoo(const BuildOptions& options) {
   AC_TRY(const Recipe recipe, read_recipe(options.recipe_path));
   AC_TRY(Checkpoint opened, open_checkpoint(options.base_path));
   const auto base = std::make_shared<const Checkpoint>(std::move(opened));
+  AC_TRY_STATUS(check_one_precision(*base));
   AC_TRY(const ModelConfig config, read_model_config(*base));
   AC_TRY(const ModelCost cost, model_cost(*base));  // every tensor is there and has its shape
   AC_CHECK(cost.parameters > 0);
@@ -256,8 +299,9 @@ Result<PackReport> build_zoo(const BuildOptions& options) {
   const Checkpoint tokens = tokenizer_of(*base);
   draft.members.push_back({.name = "tokenizer.gguf", .checkpoint = &tokens, .bytes = {}});
   for (const Made& one : made) {
-    draft.manifest.variants.push_back(one.variant);
-    draft.members.push_back({.name = one.variant.member, .checkpoint = &one.weights, .bytes = {}});
+    draft.manifest.variants.insert(draft.manifest.variants.end(), one.variants.begin(),
+                                   one.variants.end());
+    draft.members.push_back({.name = one.member, .checkpoint = &one.weights, .bytes = {}});
   }
   AC_TRY(PackReport report, write_and_report(options.zoo_path, draft));
   AC_TRY_STATUS(folder.remove());

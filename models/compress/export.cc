@@ -2,6 +2,7 @@
 
 #include "cpu/threads.h"
 #include "models/arch/model.h"
+#include "models/compress/nested.h"
 #include "models/compress/requantize.h"
 #include "models/compress/tensor_values.h"
 #include "models/store/gguf.h"
@@ -46,12 +47,16 @@ Result<Exported> standard_checkpoint(const Checkpoint& source) {
   AC_TRY(const ModelConfig config, read_model_config(source));
   Exported exported;
   Checkpoint& to = exported.checkpoint;
-  AC_TRY(to, unpacked(source));
+  cpu::ThreadTeam team({});
+  AC_TRY(Checkpoint plain, unpacked(source));
+  AC_TRY(Flat flat, flattened(plain, team));
+  if (flat.n_rounded > 0) exported.notes.push_back(rounded_note(flat));
+  to = std::move(flat.checkpoint);
+  to.keep_alive(std::make_shared<Checkpoint>(std::move(plain)));
   size_t n_pairs = 0;
   Checkpoint dense;
   dense.origin = to.origin;
   dense.metadata = to.metadata;
-  cpu::ThreadTeam team({});
   for (const std::string& name : to.tensor_order) {
     if (name.ends_with(kIn)) continue;
     if (!name.ends_with(kOut)) {

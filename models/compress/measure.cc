@@ -29,6 +29,15 @@ Result<Loaded> load(const Checkpoint& checkpoint, int32_t n_context, KvFormat kv
   return loaded;
 }
 
+Status check_same_vocabulary(const Checkpoint& base, const Model& base_model,
+                             const Checkpoint& variant, const Model& variant_model) {
+  const int32_t expected = base_model.config.n_vocab;
+  const int32_t actual = variant_model.config.n_vocab;
+  if (actual == expected) return {};
+  return fail(ErrorCode::kInvalidArgument, "{} has {} tokens, {} has {}: they cannot be compared",
+              base.origin, expected, variant.origin, actual);
+}
+
 // Logits of every position of the batch; valid until the model's next step.
 Result<std::span<const float>> logits_of(Loaded& loaded, const Batch& batch,
                                          std::span<const int32_t> rows) {
@@ -88,10 +97,7 @@ Result<Quality> measure_quality(const Checkpoint& base, const Checkpoint& varian
   AC_TRY(Loaded left, load(base, n_context, KvFormat::kF32, options.n_threads));
   AC_TRY(Loaded right, load(variant, n_context, KvFormat::kF32, options.n_threads));
   const int32_t n_vocab = left.model.config.n_vocab;
-  if (right.model.config.n_vocab != n_vocab) {
-    return fail(ErrorCode::kInvalidArgument, "{} has {} tokens, {} has {}: they cannot be compared",
-                base.origin, n_vocab, variant.origin, right.model.config.n_vocab);
-  }
+  AC_TRY_STATUS(check_same_vocabulary(base, left.model, variant, right.model));
   cpu::ThreadTeam team({.n_threads = options.n_threads});
   const auto width = static_cast<size_t>(n_vocab);
   std::vector<int32_t> positions(longest), rows(kPositionsPerStep);
@@ -145,6 +151,69 @@ Result<Quality> measure_quality(const Checkpoint& base, const Checkpoint& varian
   quality.kl_99 = percentile(kl, 0.99);
   quality.same_top1 = static_cast<double>(n_same) / count;
   return quality;
+}
+
+struct NestedMeter::State {
+  const Checkpoint& nested;
+  Loaded base;
+  Loaded variant;
+  cpu::ThreadTeam team;
+  std::vector<int32_t> positions, slots;
+};
+
+NestedMeter::NestedMeter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+NestedMeter::~NestedMeter() = default;
+
+Result<std::unique_ptr<NestedMeter>> NestedMeter::create(const Checkpoint& base,
+                                                         const Checkpoint& nested,
+                                                         size_t max_tokens, int n_threads) {
+  const auto n_context = static_cast<int32_t>(max_tokens);
+  AC_TRY(Loaded left, load(base, n_context, KvFormat::kF32, n_threads));
+  AC_TRY(Loaded right, load(nested, n_context, KvFormat::kF32, n_threads));
+  AC_TRY_STATUS(check_same_vocabulary(base, left.model, nested, right.model));
+  std::unique_ptr<State> state(new State{.nested = nested,
+                                         .base = std::move(left),
+                                         .variant = std::move(right),
+                                         .team = cpu::ThreadTeam({.n_threads = n_threads}),
+                                         .positions = std::vector<int32_t>(max_tokens),
+                                         .slots = std::vector<int32_t>(max_tokens, 0)});
+  std::iota(state->positions.begin(), state->positions.end(), 0);
+  return std::unique_ptr<NestedMeter>(new NestedMeter(std::move(state)));
+}
+
+Result<std::vector<float>> NestedMeter::divergences(std::span<const int32_t> window) {
+  State& s = *state_;
+  const size_t n = window.size();
+  AC_CHECK(n > 0 && n <= s.positions.size());
+  const Batch batch{.tokens = window,
+                    .positions = std::span<const int32_t>(s.positions).first(n),
+                    .slots = std::span<const int32_t>(s.slots).first(n)};
+  AC_TRY(const auto expected, logits_of(s.base, batch, batch.positions));
+  const size_t width = expected.size() / n;
+  std::vector<double> kl(n);
+  const auto divergence = [&]() -> Result<float> {
+    AC_TRY(const auto actual, logits_of(s.variant, batch, batch.positions));
+    s.team.for_each_chunk(static_cast<int32_t>(n), [&](int32_t row, int32_t) {
+      const auto i = static_cast<size_t>(row);
+      kl[i] = compare(expected.subspan(i * width, width), actual.subspan(i * width, width), -1).kl;
+    });
+    const double sum = std::accumulate(kl.begin(), kl.end(), 0.0);
+    if (std::isfinite(sum)) return static_cast<float>(sum);
+    return fail(ErrorCode::kCorruptFile, "{}: logits that are not finite", s.nested.origin);
+  };
+  Backend& backend = *s.variant.backend;
+  const Model& model = s.variant.model;
+  set_level(backend, model, 0);
+  std::vector<float> sums;
+  AC_TRY(const float without, divergence());
+  sums.push_back(without);
+  for (const std::vector<WeightId>& ids : model.nested_weights) {
+    for (const WeightId id : ids) backend.read_residual(id, true);
+    AC_TRY(const float with, divergence());
+    sums.push_back(with);
+    for (const WeightId id : ids) backend.read_residual(id, false);
+  }
+  return sums;
 }
 
 Result<double> measure_ms_per_token(const Checkpoint& variant, int n_threads) {

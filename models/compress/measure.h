@@ -6,6 +6,8 @@
 
 #include <functional>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "models/compress/calibration_text.h"
 #include "runtime/core/backend.h"
@@ -32,6 +34,25 @@ struct MeasureOptions {
 // kCorruptFile when logits are not finite.
 Result<Quality> measure_quality(const Checkpoint& base, const Checkpoint& variant,
                                 const TokenWindows& held_out, const MeasureOptions& options = {});
+
+// How far a nested checkpoint is from `base` while it reads no residual or that of a single matrix.
+class NestedMeter {
+ public:
+  // Both must outlive the meter. Errors: as measure_quality.
+  static Result<std::unique_ptr<NestedMeter>> create(const Checkpoint& base,
+                                                     const Checkpoint& nested, size_t max_tokens,
+                                                     int n_threads);
+  ~NestedMeter();
+  // Divergences summed over the positions of `window`, at most max_tokens of them: [0] with no
+  // residual, [1 + i] with only that of matrix i of the checkpoint's order. Errors: those of the
+  // backend; kCorruptFile when logits are not finite.
+  Result<std::vector<float>> divergences(std::span<const int32_t> window);
+
+ private:
+  struct State;
+  explicit NestedMeter(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
 
 // Median time of decoding one token after a short prompt, f16 keys and values, all threads.
 Result<double> measure_ms_per_token(const Checkpoint& variant, int n_threads);

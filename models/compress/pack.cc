@@ -7,6 +7,7 @@
 #include "cpu/formats/codecs.h"
 #include "cpu/formats/packed.h"
 #include "models/arch/model.h"
+#include "models/compress/nested.h"
 #include "models/compress/requantize.h"
 #include "models/compress/zoo_parts.h"
 #include "models/predictor/predictor.h"
@@ -48,6 +49,7 @@ class VariantMaker {
  public:
   // `base` must outlive what is made.
   static Result<VariantMaker> create(const Checkpoint& base, int n_threads) {
+    AC_TRY_STATUS(check_one_precision(base));
     AC_TRY(ModelConfig config, read_model_config(base));
     return VariantMaker(base, std::move(config), n_threads);
   }
@@ -200,13 +202,20 @@ Result<PackReport> zoo_add(const ZooAddOptions& options) {
   return write_and_report(options.zoo_path, draft);
 }
 
-Result<uint64_t> zoo_extract(const Zoo& zoo, std::string_view variant, const std::string& path) {
+Result<ExtractReport> zoo_extract(const Zoo& zoo, std::string_view variant,
+                                  const std::string& path) {
   AC_TRY(const Checkpoint packed, zoo.open_variant(variant));
   AC_TRY(const Checkpoint plain, unpacked(packed));
+  cpu::ThreadTeam team({});
+  AC_TRY(const Flat flat, flattened(plain, team));
   AC_TRY(const std::unique_ptr<FileWriter> out, create_file(path));
-  if (Status status = write_gguf(plain, *out); !status) return with_context(status.error(), path);
+  if (Status status = write_gguf(flat.checkpoint, *out); !status) {
+    return with_context(status.error(), path);
+  }
   AC_TRY_STATUS(out->commit());
-  return out->offset_bytes();
+  ExtractReport report{.bytes = out->offset_bytes(), .notes = {}};
+  if (flat.n_rounded > 0) report.notes.push_back(rounded_note(flat));
+  return report;
 }
 
 }  // namespace ac

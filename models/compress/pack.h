@@ -50,8 +50,14 @@ struct ZooAddOptions {
 // Errors as pack_zoo; kInvalidArgument when the zoo has the variant already.
 Result<PackReport> zoo_add(const ZooAddOptions& options);
 
-// Writes a variant as one standard GGUF file: tokenizer merged back, packed formats unpacked.
-// Returns the bytes written. Errors: kNotFound, kCorruptFile, kIo.
-Result<uint64_t> zoo_extract(const Zoo& zoo, std::string_view variant, const std::string& path);
+struct ExtractReport {
+  uint64_t bytes = 0;              // written
+  std::vector<std::string> notes;  // what had to change
+};
+// Writes a variant as one standard GGUF file: tokenizer merged back, packed formats unpacked. At
+// level 0 a nested variant is its Q4_0 base; above, matrices of two planes are rounded to Q8_0.
+// Errors: kNotFound, kCorruptFile, kIo.
+Result<ExtractReport> zoo_extract(const Zoo& zoo, std::string_view variant,
+                                  const std::string& path);
 
 }  // namespace ac

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cpu/formats/codecs.h"
+#include "models/arch/nested.h"
 #include "models/compress/error_compensation.h"
 #include "models/compress/requantize.h"
 #include "models/compress/tensor_values.h"
@@ -23,8 +24,9 @@ WeightFormat fitting(WeightFormat format, int64_t n_cols) {
 
 class Quantiser {
  public:
-  Quantiser(const Stage& stage, const QuantiseOptions& options)
-      : stage_(stage), options_(options), team_(stage.team()) {}
+  // With `base`, what was made without: what it leaves of the original is rounded instead.
+  Quantiser(const Stage& stage, const QuantiseOptions& options, const Checkpoint* base = nullptr)
+      : stage_(stage), options_(options), base_(base), team_(stage.team()) {}
 
   Result<Part> layer(int32_t index) {
     Part part;
@@ -126,7 +128,7 @@ class Quantiser {
         AC_TRY_STATUS(write(part, in, view, weights, choice, h.empty() ? nullptr : &h));
         Matrix made;
         if (!h.empty()) {
-          AC_TRY(const Matrix b, read_matrix(part.tensors, in, team_));
+          AC_TRY(const Matrix b, read_matrix(base_ != nullptr ? *base_ : part.tensors, in, team_));
           AC_TRY(const Matrix bh, product(b, h, Transposed::kNo, team_));
           AC_TRY(made, product(bh, b, Transposed::kYes, team_));
         }
@@ -173,20 +175,56 @@ class Quantiser {
     return to;
   }
 
-  // `weights` as tensor `name` of the part, in the chosen format.
+  // `weights` as tensor `name` of the part, in the chosen format; or what the base leaves of them.
   Status write(Part& part, const std::string& name, const TensorView& view, Weights& weights,
                const FormatChoice& choice, const Matrix* h) {
+    if (base_ != nullptr) return write_residual(part, name, view, weights, h);
     if (!choice.reason.empty()) {
       part.notes.push_back(
           fmt::format("{}: {}, {}", name, weight_format_info(choice.format).name, choice.reason));
     }
     const int64_t shape[] = {weights.n_rows, weights.n_cols};
     AC_TRY(const std::span<std::byte> to, part.tensors.add_tensor(name, choice.format, shape));
+    if (choice.format == view.format && bits(view.format) < 16) {  // never rounded a second time
+      std::copy_n(view.data, view.size_bytes, to.data());
+      return {};
+    }
+    return round(part, name, weights, choice.format, choice.format == view.format ? nullptr : h,
+                 to);
+  }
+
+  Status write_residual(Part& part, const std::string& name, const TensorView& view,
+                        Weights& weights, const Matrix* h) {
+    constexpr WeightFormat kFormat = WeightFormat::kQ4_0;
+    AC_TRY(const TensorView base, base_->tensor(name));
+    if (base.format != kFormat || view.format == kFormat) return {};
     const auto n = static_cast<size_t>(weights.n_cols);
-    if (h != nullptr && can_compensate(choice.format) && choice.format != view.format) {
+    const size_t row_bytes = cpu::row_bytes(kFormat, n);
+    const std::span<float> values = weights.values();
+    std::vector<std::vector<float>> rows(static_cast<size_t>(team_.n_threads()),
+                                         std::vector<float>(n));
+    team_.for_each_chunk(static_cast<int32_t>(weights.n_rows), [&](int32_t row, int32_t worker) {
+      std::vector<float>& decoded = rows[static_cast<size_t>(worker)];
+      const auto r = static_cast<size_t>(row);
+      cpu::codec(kFormat).decode_row(base.data + r * row_bytes, decoded.data(), n);
+      for (size_t i = 0; i < n; ++i) values[r * n + i] -= decoded[i];
+    });
+    const std::string residual = name + std::string(kResidualSuffix);
+    AC_TRY(const std::span<std::byte> to, part.tensors.add_tensor(residual, kFormat, base.axes()));
+    if (h != nullptr) return round(part, residual, weights, kFormat, h, to);
+    const std::vector<double> alike(n, 1.0);
+    round_by_search(values, weights.n_cols, alike, kFormat, to.data(), team_);
+    return {};
+  }
+
+  // Rounds `weights` to `format`, with what is known of their inputs (null: nothing).
+  Status round(Part& part, const std::string& name, Weights& weights, WeightFormat format,
+               const Matrix* h, std::span<std::byte> to) {
+    const auto n = static_cast<size_t>(weights.n_cols);
+    if (h != nullptr && can_compensate(format)) {
       if (options_.rounding == Rounding::kCompensated) {
-        const auto damping = round_with_compensation(weights.values(), *h, options_.damping,
-                                                     choice.format, to.data(), team_);
+        const auto damping = round_with_compensation(weights.values(), *h, options_.damping, format,
+                                                     to.data(), team_);
         if (damping && *damping > options_.damping) {
           part.notes.push_back(fmt::format("{}: second moments damped by {}", name, *damping));
         }
@@ -199,15 +237,11 @@ class Quantiser {
       for (size_t i = 0; i < n; ++i) {
         diagonal[i] = (*h)(static_cast<int64_t>(i), static_cast<int64_t>(i));
       }
-      round_by_search(weights.values(), weights.n_cols, diagonal, choice.format, to.data(), team_);
+      round_by_search(weights.values(), weights.n_cols, diagonal, format, to.data(), team_);
       return {};
     }
-    if (choice.format == view.format && bits(view.format) < 16) {  // never rounded a second time
-      std::copy_n(view.data, view.size_bytes, to.data());
-      return {};
-    }
-    const cpu::Codec& codec = cpu::codec(choice.format);
-    const size_t row_bytes = cpu::row_bytes(choice.format, n);
+    const cpu::Codec& codec = cpu::codec(format);
+    const size_t row_bytes = cpu::row_bytes(format, n);
     const std::span<const float> values = weights.values();
     team_.for_each_chunk(static_cast<int32_t>(weights.n_rows), [&](int32_t row, int32_t) {
       const auto r = static_cast<size_t>(row);
@@ -218,8 +252,19 @@ class Quantiser {
 
   const Stage& stage_;
   const QuantiseOptions& options_;
+  const Checkpoint* base_;
   cpu::ThreadTeam& team_;
 };
+
+// What the layers depend on: not the ends.
+std::string layers_text(const QuantiseOptions& options) {
+  std::string text = fmt::format("quantise {} rounding={}", weight_format_info(options.format).name,
+                                 rounding_name(options.rounding));
+  if (options.rounding == Rounding::kCompensated) {
+    text += fmt::format(" damping={} reorder={}", options.damping, options.reorder ? "yes" : "no");
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -235,21 +280,45 @@ std::string_view rounding_name(Rounding rounding) {
   return "";
 }
 
-Result<StageResult> quantise(const Stage& stage, const QuantiseOptions& options) {
+std::string quantise_text(const QuantiseOptions& options) {
+  std::string text = layers_text(options);
+  if (options.output) text += fmt::format(" output={}", weight_format_info(*options.output).name);
+  return text;
+}
+
+Result<std::vector<Part>> quantised_parts(const Stage& stage, const QuantiseOptions& options) {
   AC_TRY(const ModelConfig config, read_model_config(stage.from()));
   Quantiser quantiser(stage, options);
   const auto n_layers = static_cast<int32_t>(config.layers.size());
-  const uint64_t total = static_cast<uint64_t>(n_layers) + 1;
-  StageResult result;
   std::vector<Part> parts;
-  AC_TRY(Part ends, stage.part("ends", [&] { return quantiser.ends(); }));
+  AC_TRY(Part ends,
+         stage.shared_part(quantise_text(options), "ends", [&] { return quantiser.ends(); }));
   parts.push_back(std::move(ends));
   for (int32_t layer = 0; layer < n_layers; ++layer) {
-    stage.progress(static_cast<uint64_t>(layer) + 1, total, fmt::format("layer {}", layer));
-    AC_TRY(Part part,
-           stage.part(fmt::format("layer{:03}", layer), [&] { return quantiser.layer(layer); }));
+    stage.progress(static_cast<uint64_t>(layer) + 1, static_cast<uint64_t>(n_layers) + 1,
+                   fmt::format("layer {}", layer));
+    AC_TRY(Part part, stage.shared_part(layers_text(options), fmt::format("layer{:03}", layer),
+                                        [&] { return quantiser.layer(layer); }));
     parts.push_back(std::move(part));
   }
+  return parts;
+}
+
+Result<Part> residual_part(const Stage& stage, const QuantiseOptions& options, size_t index,
+                           const Part& base) {
+  Quantiser quantiser(stage, options, &base.tensors);
+  if (index == 0) {
+    return stage.shared_part(quantise_text(options), "residual-ends",
+                             [&] { return quantiser.ends(); });
+  }
+  const auto layer = static_cast<int32_t>(index) - 1;
+  return stage.shared_part(layers_text(options), fmt::format("residual{:03}", layer),
+                           [&] { return quantiser.layer(layer); });
+}
+
+Result<StageResult> quantise(const Stage& stage, const QuantiseOptions& options) {
+  AC_TRY(std::vector<Part> parts, quantised_parts(stage, options));
+  StageResult result;
   for (const Part& part : parts) {
     result.notes.insert(result.notes.end(), part.notes.begin(), part.notes.end());
   }

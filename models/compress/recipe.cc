@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "models/store/zoo.h"
 #include "models/store/zoo_layout.h"
@@ -76,7 +77,31 @@ Status read_entry(const IniEntry& entry, Recipe& recipe) {
   return check_chain(variant.chain);
 }
 
+// Every variant that comes of the recipe has a name of its own, as the zoo wants it.
+Status check_ids(const Recipe& recipe) {
+  std::set<std::string> ids;
+  for (const RecipeVariant& variant : recipe.variants) {
+    std::vector<std::string> made;
+    for (const int32_t level : variant.levels()) made.push_back(level_id(variant.id, level));
+    if (made.empty()) made.push_back(variant.id);
+    for (const std::string& id : made) {
+      if (is_variant_id(id) && ids.insert(id).second) continue;
+      return fail(
+          ErrorCode::kInvalidArgument,
+          "[{}] makes a variant '{}', expected a name of at most 64 bytes that no other has",
+          variant.id, id);
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+std::vector<int32_t> RecipeVariant::levels() const {
+  return chain.empty() ? std::vector<int32_t>() : chain.back()->levels();
+}
+
+std::string level_id(std::string_view id, int32_t level) { return fmt::format("{}.{}", id, level); }
 
 Result<Recipe> parse_recipe(std::string_view text, std::string_view origin) {
   AC_TRY(const std::vector<IniEntry> entries, parse_ini(text, origin));
@@ -92,6 +117,7 @@ Result<Recipe> parse_recipe(std::string_view text, std::string_view origin) {
   if (recipe.variants.empty()) {
     return fail(ErrorCode::kInvalidArgument, "{}: names no variant", origin);
   }
+  if (Status status = check_ids(recipe); !status) return with_context(status.error(), origin);
   return recipe;
 }
 

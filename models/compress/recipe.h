@@ -12,6 +12,8 @@
 //   prune = ff_keep=0.5 kv_keep=0.75
 //   repair = damping=0.01
 //   quantise = q4_0
+//   [fine]                 ; one file, several precisions: variants fine.0, fine.50 and fine.100
+//   quantise = nested levels=0,50,100
 #pragma once
 
 #include <memory>
@@ -26,7 +28,12 @@ namespace ac {
 struct RecipeVariant {
   std::string id;
   std::vector<std::unique_ptr<const Technique>> chain;
+
+  // Levels of precision that become a variant each; empty: there is one, called `id`.
+  std::vector<int32_t> levels() const;
 };
+// "fine.50"
+std::string level_id(std::string_view id, int32_t level);
 
 struct Recipe {
   size_t calibrate_tokens = 65536;

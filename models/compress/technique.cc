@@ -8,6 +8,7 @@
 
 #include "cpu/formats/codecs.h"
 #include "models/compress/low_rank.h"
+#include "models/compress/nested.h"
 #include "models/compress/prune.h"
 #include "models/compress/quantise.h"
 #include "models/compress/recover.h"
@@ -115,7 +116,8 @@ Status no_plain_word(const Words& words, std::string_view technique) {
               words.plain());
 }
 
-Result<WeightFormat> writable_format(std::string_view name) {
+// `also` is named beside the formats where none is.
+Result<WeightFormat> writable_format(std::string_view name, std::string_view also = "") {
   const std::optional<WeightFormat> format = weight_format_from_name(name);
   if (format && cpu::codec(*format).encode_row != nullptr) return *format;
   std::string known;
@@ -123,8 +125,8 @@ Result<WeightFormat> writable_format(std::string_view name) {
     if (cpu::codec(info.format).encode_row == nullptr) continue;
     known += (known.empty() ? "" : ", ") + std::string(info.name);
   }
-  return fail(ErrorCode::kInvalidArgument, "quantise: cannot write '{}', expected one of {}", name,
-              known);
+  return fail(ErrorCode::kInvalidArgument, "quantise: cannot write '{}', expected one of {}{}",
+              name, known, also);
 }
 
 class PruneTechnique final : public Technique {
@@ -250,6 +252,16 @@ class LowRankTechnique final : public Technique {
   Result<StageResult> apply(const Stage& stage) const override { return low_rank(stage, options); }
 };
 
+// The keys that both kinds of quantise have.
+Status read_common(Words& words, QuantiseOptions& o) {
+  AC_TRY_STATUS(words.number("damping", 0, 1, &o.damping));
+  AC_TRY_STATUS(words.yes_or_no("reorder", &o.reorder));
+  if (const auto output = words.take("output")) {
+    AC_TRY(o.output, writable_format(*output));
+  }
+  return {};
+}
+
 class QuantiseTechnique final : public Technique {
  public:
   QuantiseOptions options;
@@ -257,12 +269,8 @@ class QuantiseTechnique final : public Technique {
   static Result<std::unique_ptr<const Technique>> make(Words& words) {
     auto made = std::make_unique<QuantiseTechnique>();
     QuantiseOptions& o = made->options;
-    AC_TRY(o.format, writable_format(words.plain()));
-    AC_TRY_STATUS(words.number("damping", 0, 1, &o.damping));
-    AC_TRY_STATUS(words.yes_or_no("reorder", &o.reorder));
-    if (const auto output = words.take("output")) {
-      AC_TRY(o.output, writable_format(*output));
-    }
+    AC_TRY(o.format, writable_format(words.plain(), " or nested"));
+    AC_TRY_STATUS(read_common(words, o));
     if (const auto rounding = words.take("rounding")) {
       bool known = false;
       for (const Rounding one : {Rounding::kNearest, Rounding::kSearch, Rounding::kCompensated}) {
@@ -276,35 +284,66 @@ class QuantiseTechnique final : public Technique {
                     *rounding);
       }
     }
+    // Formats whose blocks are not searched are rounded to nearest.
+    if (o.format != WeightFormat::kQ8_0 && o.format != WeightFormat::kQ4_0 &&
+        o.format != WeightFormat::kQ4_K) {
+      o.rounding = Rounding::kNearest;
+    }
     return std::unique_ptr<const Technique>(std::move(made));
   }
   std::string_view name() const override { return "quantise"; }
-  std::string text() const override {
-    const QuantiseOptions& o = options;
-    std::string text = fmt::format("quantise {} rounding={}", weight_format_info(o.format).name,
-                                   rounding_name(effective()));
-    if (effective() == Rounding::kCompensated) {
-      text += fmt::format(" damping={} reorder={}", o.damping, yes_no(o.reorder));
+  std::string text() const override { return quantise_text(options); }
+  bool needs_calibration() const override { return options.rounding != Rounding::kNearest; }
+  Result<StageResult> apply(const Stage& stage) const override { return quantise(stage, options); }
+};
+
+class NestedTechnique final : public Technique {
+ public:
+  NestedOptions options;
+
+  static Result<std::unique_ptr<const Technique>> make(Words& words) {
+    auto made = std::make_unique<NestedTechnique>();
+    NestedOptions& o = made->options;
+    AC_TRY_STATUS(read_common(words, o.base));
+    AC_TRY_STATUS(words.integer("order_tokens", 1, 1 << 20, &o.order_tokens));
+    if (const auto levels = words.take("levels")) {
+      AC_TRY(made->levels_, read_levels(*levels));
     }
-    if (o.output) text += fmt::format(" output={}", weight_format_info(*o.output).name);
-    return text;
+    return std::unique_ptr<const Technique>(std::move(made));
   }
-  bool needs_calibration() const override { return effective() != Rounding::kNearest; }
-  Result<StageResult> apply(const Stage& stage) const override {
-    QuantiseOptions effective_options = options;
-    effective_options.rounding = effective();
-    return quantise(stage, effective_options);
-  }
+  std::string_view name() const override { return "quantise"; }
+  std::string text() const override { return nested_text(options); }
+  std::vector<int32_t> levels() const override { return levels_; }
+  bool needs_calibration() const override { return true; }
+  Result<StageResult> apply(const Stage& stage) const override { return nest(stage, options); }
 
  private:
-  // Formats whose blocks are not searched are rounded to nearest.
-  Rounding effective() const {
-    return options.format == WeightFormat::kQ8_0 || options.format == WeightFormat::kQ4_0 ||
-                   options.format == WeightFormat::kQ4_K
-               ? options.rounding
-               : Rounding::kNearest;
+  // "0,50,100", ascending.
+  static Result<std::vector<int32_t>> read_levels(std::string_view text) {
+    std::vector<int32_t> levels;
+    for (std::string_view rest = text;;) {
+      const std::string_view one = rest.substr(0, rest.find(','));
+      int32_t level = -1;
+      const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), level);
+      if (error != std::errc() || end != one.data() + one.size() || level < 0 ||
+          level > kFullLevel || (!levels.empty() && level <= levels.back())) {
+        return fail(ErrorCode::kInvalidArgument,
+                    "quantise: levels is '{}', expected ascending numbers from 0 to {} with commas "
+                    "between them",
+                    text.substr(0, 64), kFullLevel);
+      }
+      levels.push_back(level);
+      if (one.size() == rest.size()) return levels;
+      rest.remove_prefix(one.size() + 1);
+    }
   }
+
+  std::vector<int32_t> levels_ = {0, 50, kFullLevel};
 };
+
+Result<std::unique_ptr<const Technique>> make_quantise(Words& words) {
+  return words.plain() == "nested" ? NestedTechnique::make(words) : QuantiseTechnique::make(words);
+}
 
 struct Row {
   std::string_view name;
@@ -317,7 +356,7 @@ constexpr std::array kRows = {
     Row{"repair", kAnywhere, RepairTechnique::make},
     Row{"recover", kAnywhere, RecoverTechnique::make},
     Row{"low_rank", 1, LowRankTechnique::make},
-    Row{"quantise", 2, QuantiseTechnique::make},
+    Row{"quantise", 2, make_quantise},
 };
 
 const Row* find_row(std::string_view name) {

@@ -1,6 +1,7 @@
 #include "models/compress/zoo_parts.h"
 
 #include <algorithm>
+#include <set>
 
 #include "cpu/formats/packed.h"
 
@@ -36,6 +37,7 @@ std::string base_name(std::string path) {
 }
 
 bool may_pack(const ModelConfig& config, std::string_view name, const TensorView& view) {
+  if (is_residual(name)) name.remove_suffix(kResidualSuffix.size());  // laid out like its base
   const bool fused_qkv = name.ends_with(".attn_qkv.weight");
   const bool ff_up = name.ends_with(".ffn_up.weight");
   if (!fused_qkv && !ff_up) return true;
@@ -76,10 +78,21 @@ Result<ZooVariant> describe_variant(const std::string& id, const Checkpoint& che
   variant.macs_per_token = cost.macs_per_token;
   variant.weight_bytes = cost.weight_bytes;
   variant.bytes_per_token = cost.bytes_per_token;
+  AC_TRY(const NestedOrder order, read_nested_order(checkpoint));
+  if (!order.matrices.empty()) variant.level = order.level;
+  const std::set<std::string> unread = order.unread_residuals(order.level);
   for (const auto& [name, view] : checkpoint.tensors) {
+    if (unread.contains(name)) continue;
     ++variant.formats[std::string(weight_format_info(view.format).name)];
   }
   return variant;
+}
+
+Status check_one_precision(const Checkpoint& base) {
+  if (!is_nested(base)) return {};
+  return fail(ErrorCode::kUnsupported,
+              "{}: is nested, expected a model of one precision; `zoo extract` writes one",
+              base.origin);
 }
 
 Result<PackReport> write_and_report(const std::string& path, ZooDraft& draft) {

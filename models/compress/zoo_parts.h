@@ -25,6 +25,9 @@ void remove_tokenizer(Checkpoint& checkpoint);
 // A variant's row of the manifest, as far as its weights tell. Errors: those of model_cost.
 Result<ZooVariant> describe_variant(const std::string& id, const Checkpoint& checkpoint);
 
+// Variants are made from a base of one precision. Errors: kUnsupported (a nested one).
+Status check_one_precision(const Checkpoint& base);
+
 // Writes the zoo, cheapest variants first, and reads back what was written.
 Result<PackReport> write_and_report(const std::string& path, ZooDraft& draft);
 

@@ -1,6 +1,7 @@
 // manifest.json: what a zoo holds. Closed schema: a key that the file's version does not know is an
 // error, so that a reader never misunderstands a later writer.
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -13,7 +14,8 @@ namespace ac {
 namespace {
 
 constexpr int64_t kMaxCount = int64_t{1} << 53;  // exact in every JSON reader
-constexpr int kNewestSchema = 2;
+constexpr int kNewestSchema = 3;
+constexpr int64_t kMaxLevel = 100;
 constexpr size_t kMaxVariants = 256;
 constexpr size_t kMaxTextBytes = 1024;
 constexpr size_t kMaxNotes = 16384;
@@ -130,11 +132,16 @@ Result<ZooVariant> read_variant(const Json& json, int64_t version) {
     AC_TRY_STATUS(check_keys(json, "a variant",
                              {"id", "member", "techniques", "parameters", "macs_per_token",
                               "weight_bytes", "bytes_per_token", "formats", "notes"}));
-  } else {
+  } else if (version == 2) {
     AC_TRY_STATUS(
         check_keys(json, "a variant",
                    {"id", "member", "techniques", "parameters", "macs_per_token", "weight_bytes",
                     "bytes_per_token", "formats", "notes", "quality", "ms_per_token", "success"}));
+  } else {
+    AC_TRY_STATUS(check_keys(
+        json, "a variant",
+        {"id", "member", "level", "techniques", "parameters", "macs_per_token", "weight_bytes",
+         "bytes_per_token", "formats", "notes", "quality", "ms_per_token", "success"}));
   }
   ZooVariant variant;
   AC_TRY(variant.id, json_string(json, "id"));
@@ -142,6 +149,10 @@ Result<ZooVariant> read_variant(const Json& json, int64_t version) {
     return fail(ErrorCode::kCorruptFile, "'{}' is not a variant's id", printable(variant.id));
   }
   AC_TRY(variant.member, json_string(json, "member"));
+  if (json_find(json, "level") != nullptr) {
+    AC_TRY(const int64_t level, json_integer(json, "level", 0, kMaxLevel));
+    variant.level = static_cast<int32_t>(level);
+  }
   AC_TRY(variant.techniques, texts_at(json, "techniques", 64));
   AC_TRY(variant.parameters, count_at(json, "parameters"));
   AC_TRY(variant.macs_per_token, count_at(json, "macs_per_token"));
@@ -180,15 +191,21 @@ Status check_references(const ZooManifest& manifest) {
   }
   std::set<std::string_view> ids;
   std::set<std::string_view> used = {kTokenizerMember, kPredictorMember};
+  std::map<std::string_view, std::set<int32_t>> levels;  // of members that have some
   for (const ZooVariant& variant : manifest.variants) {
     if (!ids.insert(variant.id).second) {
       return fail(ErrorCode::kCorruptFile, "variant '{}' is listed twice", variant.id);
     }
-    if (members.count(variant.member) == 0 || !used.insert(variant.member).second) {
+    const bool is_first = used.insert(variant.member).second;
+    const bool shares = !is_first && variant.level && levels.count(variant.member) > 0 &&
+                        levels[variant.member].count(*variant.level) == 0;
+    if (members.count(variant.member) == 0 || (!is_first && !shares)) {
       return fail(ErrorCode::kCorruptFile,
-                  "variant '{}' names the member '{}', expected one of its own", variant.id,
-                  printable(variant.member));
+                  "variant '{}' names the member '{}', expected one of its own, or a level of its "
+                  "own",
+                  variant.id, printable(variant.member));
     }
+    if (variant.level) levels[variant.member].insert(*variant.level);
   }
   for (const ZooMember& member : manifest.members) {
     if (used.count(member.name) == 0) {
@@ -223,6 +240,7 @@ OrderedJson to_json(const ZooVariant& variant) {
   OrderedJson v;
   v["id"] = variant.id;
   v["member"] = variant.member;
+  if (variant.level) v["level"] = *variant.level;
   v["techniques"] = variant.techniques;
   v["parameters"] = variant.parameters;
   v["macs_per_token"] = variant.macs_per_token;
@@ -269,8 +287,11 @@ std::string manifest_to_json(const ZooManifest& manifest) {
   const bool measured =
       !manifest.recipe.empty() ||
       std::any_of(manifest.variants.begin(), manifest.variants.end(), is_measured);
+  const bool has_levels =
+      std::any_of(manifest.variants.begin(), manifest.variants.end(),
+                  [](const ZooVariant& variant) { return variant.level.has_value(); });
   OrderedJson json;
-  json["schema_version"] = measured ? kNewestSchema : 1;
+  json["schema_version"] = has_levels ? kNewestSchema : measured ? 2 : 1;
   json["base"] = manifest.base;
   json["architecture"] = manifest.architecture;
   json["n_context"] = manifest.n_context;

@@ -46,6 +46,8 @@ struct TaskSuccess {
 struct ZooVariant {
   std::string id;  // ^[a-z0-9][a-z0-9._-]{0,63}$
   std::string member;
+  // Of a nested variant: 0 to 100. Variants that differ only in it share one member.
+  std::optional<int32_t> level = std::nullopt;
   std::vector<std::string> techniques =
       {};  // "quantize q4_0", "low_rank 0.5", in the order applied
   uint64_t parameters = 0;
@@ -101,8 +103,8 @@ class Zoo {
 
   virtual const ZooManifest& manifest() const = 0;
   virtual const std::string& path() const = 0;
-  // The variant's weights together with the zoo's tokenizer. Errors: kNotFound naming the variants
-  // there are; kCorruptFile when the member's hash differs.
+  // The variant's weights together with the zoo's tokenizer, and its level in the metadata. Errors:
+  // kNotFound naming the variants there are; kCorruptFile when the member's hash differs.
   virtual Result<Checkpoint> open_variant(std::string_view id) const = 0;
   // The same without waiting for the hash of the weights (1.2 GB/s where the CPU has SHA
   // instructions): for a fast start.

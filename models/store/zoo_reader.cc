@@ -160,6 +160,9 @@ class MappedZoo final : public Zoo, public std::enable_shared_from_this<MappedZo
     const std::string origin = fmt::format("{}: {}", path_, id);
     AC_TRY(Checkpoint weights, parse_gguf(data_of(manifest_.members[index]), owner_, origin));
     weights.drop_pages = drop_pages_;
+    if (variant->level) {
+      weights.set_uint(std::string(kNestedLevelKey), static_cast<uint32_t>(*variant->level));
+    }
     if (has_member(kTokenizerMember)) {
       AC_TRY(const std::span<const std::byte> bytes, member(kTokenizerMember));
       AC_TRY(Checkpoint tokenizer, parse_gguf(bytes, owner_, origin));

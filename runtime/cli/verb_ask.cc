@@ -17,6 +17,7 @@ constexpr std::array kOptions = {
     kLocalOption,
     kRemoteOption,
     kSystemOption,
+    Option{"--level", "N", "of a nested variant: precision, 0 (4 bits) to 100 (8 bits)"},
     Option{"--raw", "", "continue the text as it is, with no chat template"},
     Option{"--stop", "TEXT", "end the answer before this text", true},
     Option{"--json", "", "one JSON object with text and receipt, at the end"},
@@ -39,6 +40,13 @@ Result<RouteRequest> make_request(const Invocation& invocation, const Settings& 
   request.options = generate_options(settings);
   request.options.stop = invocation.values("--stop");
   AC_TRY(request.pin, pinned(invocation));
+  if (invocation.has("--level")) {
+    if (!invocation.has("--variant") && !invocation.has("--model")) {
+      return usage_error(invocation.verb(), "--level needs a nested --variant or --model");
+    }
+    AC_TRY(const int64_t level, invocation.integer("--level", 0, 0, kFullLevel));
+    request.options.level_at = [level](int32_t) { return static_cast<int32_t>(level); };
+  }
   return request;
 }
 

@@ -153,6 +153,7 @@ OrderedJson to_json(const VariantFacts& facts) {
   return OrderedJson{
       {"id", variant.id},
       {"name", variant.id},
+      {"level", variant.level ? OrderedJson(*variant.level) : OrderedJson()},
       {"techniques", variant.techniques},
       {"parameters", variant.parameters},
       {"macs_per_token", variant.macs_per_token},
@@ -181,6 +182,9 @@ void print_facts(const VariantFacts& facts) {
   print("  made by       {}\n", variant.techniques.empty()
                                     ? "the base itself"
                                     : fmt::to_string(fmt::join(variant.techniques, ", ")));
+  if (variant.level) {
+    print("  level         {} of {}, in {}\n", *variant.level, kFullLevel, variant.member);
+  }
   print("  shape         {} layers, d_model {}, d_head {}, {} tokens\n", config.layers.size(),
         config.d_model, config.d_head, config.n_vocab);
   // Layers that are alike in a row share a line.
@@ -267,11 +271,13 @@ Result<int> extract(const Invocation& invocation) {
   AC_TRY(const auto zoo, Zoo::open(invocation.arguments()[0]));
   const std::string path = invocation.value("--out").value_or(id + ".gguf");
   const Waiting waiting("writing");
-  AC_TRY(const uint64_t bytes, zoo_extract(*zoo, id, path));
+  AC_TRY(const ExtractReport report, zoo_extract(*zoo, id, path));
   if (invocation.has("--json")) {
-    output().write_line(json_line(OrderedJson{{"variant", id}, {"path", path}, {"bytes", bytes}}));
+    output().write_line(json_line(OrderedJson{
+        {"variant", id}, {"path", path}, {"bytes", report.bytes}, {"notes", report.notes}}));
   } else {
-    print("{}: {} bytes\n", path, bytes);
+    print("{}: {} bytes\n", path, report.bytes);
+    for (const std::string& note : report.notes) print("  {}\n", note);
   }
   return 0;
 }

@@ -96,6 +96,19 @@ class Backend {
     static_cast<void>(view);
     return 0;
   }
+  // Nested precision: a second plane of the loaded matrix `base`, of its shape and format. While
+  // read_residual(base, true) holds, `base` stands for the sum of both; at first it does not.
+  // `residual` must stay valid as long as the backend. Errors: as load_matrix; kCorruptFile
+  // (another shape or format), kUnsupported (a backend or a format without).
+  virtual Status load_residual(WeightId base, const TensorView& residual) {
+    static_cast<void>(base), static_cast<void>(residual);
+    return fail(ErrorCode::kUnsupported, "nested precision on the backend '{}', which has none",
+                name());
+  }
+  // Between steps, at any time; costs nothing. REQUIRES: `base` has a residual.
+  virtual void read_residual(WeightId base, bool reads) {
+    static_cast<void>(base), static_cast<void>(reads);
+  }
   // A vector [n] (norm weights, biases) in f32, f16 or bf16; kept as f32.
   virtual Result<WeightId> load_vector(const TensorView& view) = 0;
   virtual Result<RopeId> load_rope(const RopeTable& table) = 0;

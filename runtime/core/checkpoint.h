@@ -45,6 +45,10 @@ struct MetaValue {
   std::variant<uint64_t, int64_t, double, bool, std::string, MetaArray> value;
 };
 
+// The level of precision, 0 to 100, at which a nested checkpoint (models/arch/nested.h) is meant to
+// be run. A zoo sets it, since variants of several levels share one file.
+inline constexpr std::string_view kNestedLevelKey = "agentcompress.nested.level";
+
 // Plain data; move-only. Views point into memory that the checkpoint keeps alive.
 class Checkpoint {
  public:

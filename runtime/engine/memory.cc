@@ -35,10 +35,14 @@ uint64_t MemoryPlan::total() const {
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config,
                        const KvShape& kv_shape, int32_t tokens_per_step, const Backend& backend) {
   MemoryPlan plan;
+  const auto order = read_nested_order(checkpoint);  // what is wrong with it, load_model says
+  const auto unread = order ? order->unread_residuals(order->level) : std::set<std::string>();
   for (const auto& [name, view] : checkpoint.tensors) {
     const uint64_t copy = view.n_axes == 2 ? backend.matrix_copy_bytes(view) : 0;
     // A copied tensor of a mapped file is given back; one in memory stays.
     const bool source_stays = copy == 0 || !checkpoint.drop_pages;
+    // The pages of a residual that lies in a mapped file become resident when it is read.
+    if (copy == 0 && checkpoint.drop_pages && unread.contains(name)) continue;
     plan.weights_bytes = saturating_sum(plan.weights_bytes, copy);
     if (source_stays) plan.weights_bytes = saturating_sum(plan.weights_bytes, view.size_bytes);
   }

@@ -88,6 +88,10 @@ class EngineImpl final : public Engine {
   const ChatTemplate* chat_template() const override { return text_->chat_template(); }
   int32_t n_context() const override { return n_context_; }
   std::string_view backend_name() const override { return backend_->name(); }
+  std::optional<int32_t> level() const override {
+    return has_levels() ? std::optional(level_) : std::nullopt;
+  }
+  Status set_level(int32_t level) override;
 
   Result<std::vector<int32_t>> tokens_of_chat(
       const std::vector<ChatMessage>& messages) const override {
@@ -111,6 +115,11 @@ class EngineImpl final : public Engine {
   Running start(size_t prompt_index, std::span<const int32_t> prompt,
                 const GenerateOptions& options);
   void gather(std::list<Running>& running);
+  bool has_levels() const { return !model_.nested.matrices.empty(); }
+  Status check_level(int32_t level, bool has_levels) const;
+  int32_t level_for(const std::list<Running>& running) const;
+  // Makes the model run at this level, if it does not already.
+  void apply_level(int32_t level);
   // Runs step_. -> the logits of its logit_rows.
   Result<std::span<const float>> run_step();
   void forget_all();
@@ -121,6 +130,8 @@ class EngineImpl final : public Engine {
   Model model_;
   std::optional<ModelText> text_;  // set once loaded
   int32_t n_context_ = 0;
+  int32_t level_ = kFullLevel;          // of answers that have none of their own
+  int32_t applied_level_ = kFullLevel;  // of the last step
   std::vector<Slot> slots_;
   uint64_t use_count_ = 0;
   StepTokens step_;
@@ -137,6 +148,10 @@ Status EngineImpl::load() {
   AC_TRY_STATUS(check_option("the context", options_.n_context, 0, kMaxContext));
   AC_TRY_STATUS(check_option("the number of slots", options_.n_slots, 1, kMaxSlots));
   AC_TRY_STATUS(check_option("the prefill chunk", options_.prefill_chunk, 1, 1 << 16));
+  if (options_.level) {
+    AC_TRY_STATUS(check_level(*options_.level, is_nested(checkpoint_)));
+    checkpoint_.set_uint(std::string(kNestedLevelKey), static_cast<uint32_t>(*options_.level));
+  }
   AC_TRY(const ModelConfig config, read_model_config(checkpoint_));
   n_context_ = context_of(options_, config.n_context);
   if (n_context_ > config.n_context) {
@@ -168,8 +183,41 @@ Status EngineImpl::load() {
     return fail(ErrorCode::kCorruptFile, "{}: the tokenizer has {} tokens, the model {}",
                 checkpoint_.origin, tokenizer().n_vocab(), model_.config.n_vocab);
   }
+  level_ = applied_level_ = model_.nested.level;
   slots_.resize(static_cast<size_t>(options_.n_slots));
   return {};
+}
+
+// --- precision ----------------------------------------------------------------------------------
+
+Status EngineImpl::check_level(int32_t level, bool has_levels) const {
+  if (has_levels) return check_option("the level", level, 0, kFullLevel);
+  return fail(ErrorCode::kInvalidArgument,
+              "{}: level {} of a model of one precision, expected a nested one", checkpoint_.origin,
+              level);
+}
+
+Status EngineImpl::set_level(int32_t level) {
+  AC_TRY_STATUS(check_level(level, has_levels()));
+  level_ = level;
+  return {};
+}
+
+int32_t EngineImpl::level_for(const std::list<Running>& running) const {
+  int32_t highest = 0;
+  for (const Running& one : running) {
+    const Answer& answer = one.answer;
+    const auto n_answered = static_cast<int32_t>(answer.sequence().size() - answer.n_prompt());
+    const auto& level_at = answer.options().level_at;
+    highest = std::max(highest, level_at ? level_at(n_answered) : level_);
+  }
+  return std::min(highest, kFullLevel);
+}
+
+void EngineImpl::apply_level(int32_t level) {
+  if (level == applied_level_) return;
+  ac::set_level(*backend_, model_, level);
+  applied_level_ = level;
 }
 
 // --- answers ------------------------------------------------------------------------------------
@@ -190,6 +238,11 @@ Status EngineImpl::check_request(std::span<const int32_t> prompt,
   AC_TRY_STATUS(check_tokens(prompt));
   AC_TRY_STATUS(check_sampler_options(options.sampler));
   AC_TRY_STATUS(check_option("max_tokens", options.max_tokens, 0, kMaxContext));
+  if (options.level_at && !has_levels()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: a level for a model of one precision, expected a nested one",
+                checkpoint_.origin);
+  }
   AC_TRY_STATUS(check_option("n_logprobs", options.n_logprobs, 0, model_.config.n_vocab));
   for (const std::string& stop : options.stop) {
     if (stop.empty()) return fail(ErrorCode::kInvalidArgument, "an empty stop string");
@@ -321,6 +374,7 @@ Result<std::vector<Generation>> EngineImpl::run(std::span<const std::span<const 
     if (running.empty()) continue;
 
     gather(running);
+    apply_level(level_for(running));
     AC_TRY(const std::span<const float> logits, run_step());
     for (Running& one : running) {
       if (one.logit_row < 0) continue;
@@ -350,6 +404,7 @@ Result<std::vector<float>> EngineImpl::logits(std::span<const int32_t> tokens) {
   all.reserve(tokens.size() * n_vocab);
   std::vector<int32_t>& held = slots_[0].tokens;
   held.clear();
+  apply_level(level_);
   const size_t chunk = std::min(kLogitRows, static_cast<size_t>(options_.prefill_chunk));
   while (held.size() < tokens.size()) {
     const size_t begin = held.size();

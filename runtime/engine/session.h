@@ -33,6 +33,8 @@ struct EngineOptions {
   int32_t prefill_chunk = 512;  // tokens per step
   KvFormat kv_format = KvFormat::kF16;
   uint64_t memory_limit_bytes = 0;  // 0: what the machine has available
+  // Of a nested model, 0 to 100 (models/arch/nested.h); by default what the checkpoint says.
+  std::optional<int32_t> level = std::nullopt;
 };
 
 // The tokens that an engine with these options holds, of a model trained on `n_trained`.
@@ -50,6 +52,10 @@ struct GenerateOptions {
   // Called with each piece of whole UTF-8; returning false stops the answer as a cancel does.
   std::function<bool(std::string_view piece)> on_text = {};
   const CancelFlag* cancel = nullptr;
+  // Of a nested model: the level, 0 to 100, for the step after n_answered tokens of the answer (0
+  // while the prompt is read). It may change with every token; what the cache holds stays valid.
+  // Empty: the engine's level. A step that serves several answers runs at the highest of theirs.
+  std::function<int32_t(int32_t n_answered)> level_at = {};
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };
@@ -89,6 +95,13 @@ class Engine {
   virtual const ChatTemplate* chat_template() const = 0;  // nullptr: a base model without one
   virtual int32_t n_context() const = 0;
   virtual std::string_view backend_name() const = 0;
+  // 0 to 100, of a nested model; nullopt: it has one precision.
+  virtual std::optional<int32_t> level() const { return std::nullopt; }
+  // From the next step on, where an answer has no level_at. Costs nothing and keeps the cache.
+  // Errors: kInvalidArgument (out of range, or there is one precision).
+  virtual Status set_level(int32_t level) {
+    return fail(ErrorCode::kInvalidArgument, "level {} of a model of one precision", level);
+  }
 
   // As ModelText's.
   virtual Result<std::vector<int32_t>> tokens_of_chat(

@@ -23,7 +23,9 @@ class ZooVariants final : public VariantSource {
                                     .cost = cost_of(variant.macs_per_token, variant.weight_bytes,
                                                     variant.parameters),
                                     .n_context = context_of(options_, manifest.n_context)},
-                           .memory_bytes = variant.weight_bytes});
+                           .memory_bytes = variant.weight_bytes,
+                           .weights = variant.member,
+                           .level = variant.level});
     }
   }
 
@@ -120,24 +122,29 @@ void VariantCache::make_room(uint64_t bytes) {
 }
 
 Result<Engine*> VariantCache::get(std::string_view id) {
+  LocalVariant wanted;
+  for (const LocalVariant& variant : source_->variants()) {
+    if (variant.cost.id == id) wanted = variant;
+  }
+  const std::string weights = wanted.weights.empty() ? std::string(id) : wanted.weights;
   const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                  [&](const Entry& entry) { return entry.id == id; });
+                                  [&](const Entry& entry) { return entry.weights == weights; });
   if (found != entries_.end()) {
     entries_.splice(entries_.begin(), entries_, found);
-    return entries_.front().engine.get();
+    Entry& entry = entries_.front();
+    if (wanted.level) AC_TRY_STATUS(entry.engine->set_level(*wanted.level));
+    entry.id = id;
+    entry.memory_bytes = std::max(entry.memory_bytes, wanted.memory_bytes);
+    return entry.engine.get();
   }
-  uint64_t bytes = 0;
-  for (const LocalVariant& variant : source_->variants()) {
-    if (variant.cost.id == id) bytes = variant.memory_bytes;
-  }
-  make_room(bytes);
+  make_room(wanted.memory_bytes);
   Result<std::unique_ptr<Engine>> engine = source_->load(id);
   if (!engine.has_value() && engine.error().code == ErrorCode::kOutOfMemory && !entries_.empty()) {
     entries_.clear();
     engine = source_->load(id);
   }
   if (!engine.has_value()) return engine.error();
-  entries_.push_front({std::string(id), bytes, std::move(*engine)});
+  entries_.push_front({std::string(id), weights, wanted.memory_bytes, std::move(*engine)});
   return entries_.front().engine.get();
 }
 

@@ -22,6 +22,9 @@ namespace ac {
 struct LocalVariant {
   VariantCost cost;  // id, bit-operations per token, context: what the policy wants to know
   uint64_t memory_bytes = 0;  // of its weights, what the cache counts
+  // Variants of one nested file differ in their level only, and one engine answers for all of them.
+  std::string weights = {};  // the file; empty: its own
+  std::optional<int32_t> level = std::nullopt;
 };
 
 class VariantSource {
@@ -61,7 +64,8 @@ class VariantCache {
 
  private:
   struct Entry {
-    std::string id;
+    std::string id;       // of the variant last asked for
+    std::string weights;  // LocalVariant's, or its id
     uint64_t memory_bytes = 0;
     std::unique_ptr<Engine> engine;
   };

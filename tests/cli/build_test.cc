@@ -1,4 +1,5 @@
 // zoo build, info, export: from a model and its own words to measured variants.
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "runtime/cli/zoo_plot.h"
@@ -63,6 +64,66 @@ TEST_F(BuildCommand, BuildsTellsPlotsAndExports) {
   const Outcome answer =
       run({"ask", "--zoo", "a.zoo", "--variant", "lean", "--max-tokens", "4", "Once upon a time"});
   EXPECT_EQ(answer.exit_code, 0) << answer.err;
+}
+
+TEST_F(BuildCommand, LevelsOfANestedVariant) {
+  write("recipe.ini",
+        "version = 1\n[calibrate]\ntokens = 2000\n[measure]\ntokens = 500\n"
+        "[four]\nquantise = q4_0\n"
+        "[fine]\nquantise = nested levels=0,50,100 order_tokens=300\n"
+        "[q8]\nquantise = q8_0\n");
+  const Json built = run_json(build(model_));
+  ASSERT_EQ(built["variants"].size(), 5u);
+  EXPECT_EQ(run_json({"zoo", "verify", "a.zoo", "--json"})["ok"], true);
+  std::map<std::string, Json> variants;
+  const Json info = run_json({"zoo", "info", "a.zoo", "--json"});
+  for (const Json& variant : info["variants"]) {
+    variants[variant["id"].get<std::string>()] = variant;
+  }
+  ASSERT_EQ(variants.size(), 5u);
+  EXPECT_TRUE(variants["four"]["level"].is_null());
+  EXPECT_EQ(variants["fine.50"]["level"], 50);
+  for (const char* key : {"memory_bytes", "weight_bytes", "bytes_per_token", "bit_ops_per_token"}) {
+    EXPECT_EQ(variants["fine.0"][key], variants["four"][key]) << key;
+    EXPECT_LT(variants["fine.0"][key], variants["fine.50"][key]) << key;
+    EXPECT_LT(variants["fine.50"][key], variants["fine.100"][key]) << key;
+  }
+  EXPECT_EQ(variants["fine.0"]["kl"], variants["four"]["kl"]);
+  EXPECT_LE(variants["fine.100"]["kl"].get<double>(), 0.0015);
+  const Outcome table = run({"zoo", "info", "a.zoo"});
+  EXPECT_NE(table.out.find("level         50 of 100, in variants/fine.gguf"), std::string::npos)
+      << table.out;
+  EXPECT_NE(run({"zoo", "ls", "a.zoo"}).out.find("fine.100"), std::string::npos);
+
+  // Level 0 is the 4-bit file; others say what they became.
+  run_json({"zoo", "extract", "a.zoo", "four", "--json"});
+  EXPECT_TRUE(run_json({"zoo", "extract", "a.zoo", "fine.0", "--json"})["notes"].empty());
+  EXPECT_TRUE(read("four.gguf") == read("fine.0.gguf"));
+  const Outcome extracted = run({"zoo", "extract", "a.zoo", "fine.100"});
+  EXPECT_NE(extracted.out.find("rounded to q8_0"), std::string::npos) << extracted.out;
+  EXPECT_EQ(run({"ask", "--model", "fine.100.gguf", "--max-tokens", "4", "Once"}).exit_code, 0);
+
+  // A level may be asked for, whatever the variant's own is.
+  const auto ask = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"ask", "--zoo", "a.zoo", "--max-tokens", "40"};
+    words.insert(words.end(), more.begin(), more.end());
+    words.emplace_back("Once upon a time");
+    const Outcome answer = run(words);
+    EXPECT_EQ(answer.exit_code, 0) << answer.err;
+    return answer.out;
+  };
+  const std::string low = ask({"--variant", "fine.0"});
+  const std::string high = ask({"--variant", "fine.100"});
+  EXPECT_EQ(low, ask({"--variant", "four"}));
+  EXPECT_EQ(ask({"--variant", "fine.0", "--level", "100"}), high);
+  EXPECT_EQ(ask({"--variant", "fine.100", "--level", "0"}), low);
+  expect_refused({"ask", "--zoo", "a.zoo", "--level", "50", "hi"}, "--variant");
+  for (const char* wrong : {"101", "-1", "x", ""}) {
+    expect_refused({"ask", "--zoo", "a.zoo", "--variant", "fine.0", "--level", wrong, "hi"},
+                   "--level");
+  }
+  expect_refused({"ask", "--zoo", "a.zoo", "--variant", "q8", "--level", "50", "hi"},
+                 "one precision");
 }
 
 TEST_F(BuildCommand, BadInputEndsWithTwoAndNoZoo) {

@@ -51,9 +51,9 @@ Checkpoint extracted(const std::string& zoo_path, const std::string& id,
   const auto zoo = Zoo::open(zoo_path);
   AC_CHECK(zoo.has_value());
   const std::string path = folder / (id + ".out.gguf");
-  const auto bytes = zoo_extract(**zoo, id, path);
-  EXPECT_TRUE(bytes) << bytes.error().message;
-  EXPECT_EQ(*bytes, std::filesystem::file_size(path));
+  const auto report = zoo_extract(**zoo, id, path);
+  EXPECT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->bytes, std::filesystem::file_size(path));
   auto read = open_gguf(path);
   AC_CHECK(read.has_value());
   return std::move(*read);

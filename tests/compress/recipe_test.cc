@@ -19,7 +19,11 @@ constexpr std::string_view kWhole =
     "repair = least_squares\n"
     "quantise = q4_k rounding=search output=q6_k\n"
     "[q8]\n"
-    "quantise = q8_0\n";
+    "quantise = q8_0\n"
+    "[fine]\n"
+    "quantise = nested levels=0,25,100 damping=0.02 reorder=no output=q6_k order_tokens=512\n"
+    "[finer]\n"
+    "quantise = nested\n";
 
 TEST(Recipe, EveryNumberIsInTheText) {
   const auto recipe = parse_recipe(kWhole, "a.ini");
@@ -27,7 +31,7 @@ TEST(Recipe, EveryNumberIsInTheText) {
   EXPECT_EQ(recipe->calibrate_tokens, 4096u);
   EXPECT_EQ(recipe->window, 128);
   EXPECT_EQ(recipe->measure_tokens, 999u);
-  ASSERT_EQ(recipe->variants.size(), 2u);
+  ASSERT_EQ(recipe->variants.size(), 4u);
   EXPECT_EQ(recipe->variants[0].id, "small.1");
   std::vector<std::string> texts;
   for (const auto& technique : recipe->variants[0].chain) texts.push_back(technique->text());
@@ -43,6 +47,16 @@ TEST(Recipe, EveryNumberIsInTheText) {
   EXPECT_EQ(recipe->variants[1].chain[0]->text(),
             "quantise q8_0 rounding=compensated damping=0.01 reorder=yes");
   EXPECT_TRUE(recipe->variants[1].chain[0]->needs_calibration());
+  EXPECT_EQ(recipe->variants[1].levels(), std::vector<int32_t>());
+  // Levels say which variants there are, not how they are made.
+  texts.push_back(recipe->variants[2].chain[0]->text());
+  EXPECT_EQ(texts.back(), "quantise nested damping=0.02 reorder=no output=q6_k order_tokens=512");
+  EXPECT_EQ(recipe->variants[2].levels(), (std::vector<int32_t>{0, 25, 100}));
+  EXPECT_EQ(level_id("fine", 25), "fine.25");
+  texts.push_back(recipe->variants[3].chain[0]->text());
+  EXPECT_EQ(texts.back(), "quantise nested damping=0.01 reorder=yes order_tokens=2048");
+  EXPECT_EQ(recipe->variants[3].levels(), (std::vector<int32_t>{0, 50, 100}));
+  EXPECT_TRUE(recipe->variants[3].chain[0]->needs_calibration());
   // A line's text, read again, says the same.
   for (const std::string& text : texts) {
     const size_t space = text.find(' ');
@@ -82,6 +96,20 @@ TEST(Recipe, MistakesSayWhereAndWhat) {
       {"version = 1\n[a]\nlow_rank =\nprune = ff_keep=0.5\n", "prune after low_rank"},
       {"version = 1\n[a]\nquantise = q8_0\nrepair =\n", "repair after quantise"},
       {"version = 1\n[a]\nquantise = q8_0\nquantise = q4_0\n", "once"},
+      {"version = 1\n[a]\nquantise = nest\n", "or nested"},
+      {"version = 1\n[a]\nquantise = nested\nprune = ff_keep=0.5\n", "prune after quantise"},
+      {"version = 1\n[a]\nquantise = nested rounding=search\n", "rounding"},
+      {"version = 1\n[a]\nquantise = nested order_tokens=0\n", "order_tokens"},
+      {"version = 1\n[a]\nquantise = nested output=q9\n", "q9"},
+      {"version = 1\n[a]\nquantise = nested levels=\n", "levels"},
+      {"version = 1\n[a]\nquantise = nested levels=0,,1\n", "levels"},
+      {"version = 1\n[a]\nquantise = nested levels=50,0\n", "ascending"},
+      {"version = 1\n[a]\nquantise = nested levels=50,50\n", "ascending"},
+      {"version = 1\n[a]\nquantise = nested levels=-1\n", "levels"},
+      {"version = 1\n[a]\nquantise = nested levels=101\n", "levels"},
+      {"version = 1\n[a]\nquantise = nested levels=1.5\n", "levels"},
+      {"version = 1\n[a]\nquantise = nested levels=99999999999999999999\n", "levels"},
+      {"version = 1\n[a]\nquantise = nested\n[a.50]\nquantise = q8_0\n", "'a.50'"},
       {"version = 1\n[A B]\nquantise = q8_0\n", "not a variant's name"},
       {"version = 1\n[a]\nquantise = q8_0\n[b]\nquantise = q8_0\n[a]\nrepair =\n", "there twice"},
       {"version = 1\n[calibrate]\ntokens = many\n", "many"},

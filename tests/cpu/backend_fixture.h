@@ -84,6 +84,13 @@ class BackendTest : public IsaTest {
     EXPECT_TRUE(id.has_value()) << (id ? "" : id.error().message);
     return id.value();
   }
+  // Loads `residual` beside `base`, reads it, and adds its values to the base's.
+  static void nest(Backend& backend, WeightId id, TestWeight& base, const TestWeight& residual) {
+    const Status status = backend.load_residual(id, residual.view);
+    ASSERT_TRUE(status.has_value()) << status.error().message;
+    backend.read_residual(id, true);
+    for (size_t i = 0; i < base.values.size(); ++i) base.values[i] += residual.values[i];
+  }
   static void run(Backend& backend) {
     const Status status = backend.end_step();
     ASSERT_TRUE(status.has_value()) << status.error().message;

@@ -97,6 +97,7 @@ struct FeedForward {
   WeightFormat gate_format, up_format;
   bool is_biased;
   Activation activation;
+  bool nests_gate = false, nests_up = false;
 };
 
 // x += down(activation(gate(n)) * up(n)), n = norm(x), as the decoder writes it; then everything
@@ -105,19 +106,25 @@ TEST_F(RecipesTest, FeedForward) {
   constexpr auto kQ8 = WeightFormat::kQ8_0;
   constexpr auto kQ4 = WeightFormat::kQ4_0;
   constexpr auto kF32 = WeightFormat::kF32;
-  for (const auto& [gate_format, up_format, is_biased, activation] :
+  for (const auto& [gate_format, up_format, is_biased, activation, nests_gate, nests_up] :
        {FeedForward{kQ8, kQ8, false, Activation::kSilu},
         FeedForward{kQ4, kQ4, false, Activation::kGeluTanh},
         FeedForward{kQ8, kQ8, true, Activation::kGeluTanh},
         FeedForward{kQ8, kQ4, false, Activation::kSilu},
         FeedForward{kF32, kQ8, false, Activation::kSilu},
-        FeedForward{kF32, kF32, false, Activation::kSilu}}) {
+        FeedForward{kF32, kF32, false, Activation::kSilu},
+        FeedForward{kQ4, kQ4, false, Activation::kSilu, true, true},
+        FeedForward{kQ4, kQ4, false, Activation::kGeluTanh, true, false},
+        FeedForward{kQ4, kQ8, true, Activation::kSilu, true, false}}) {
     for (int64_t d_ff : {32, 96, 160, 192}) {
       const int64_t d_model = 96;
       const auto gate_w = random_weight(gate_format, d_ff, d_model, 1, 0.1);
       const auto up_w = random_weight(up_format, d_ff, d_model, 2, 0.1);
       const auto down_w = random_weight(WeightFormat::kQ8_0, d_model, d_ff, 3);
       const auto bias_w = random_vector(d_ff, 4);
+      const auto gate_rest = random_weight(gate_format, d_ff, d_model, 6, 0.05);
+      const auto up_rest = random_weight(up_format, d_ff, d_model, 7, 0.05);
+      const Doubles gate_alone = gate_w->values, up_alone = up_w->values;
       for (int32_t n_tokens : {1, 5, 16, 33, 70}) {
         for (bool reads_all : {false, true}) {
           SCOPED_TRACE(testing::Message()
@@ -127,6 +134,10 @@ TEST_F(RecipesTest, FeedForward) {
           const Input in = input(*backend, d_model, 5);
           const WeightId gate_id = load(*backend, *gate_w);
           const WeightId up_id = load(*backend, *up_w);
+          gate_w->values = gate_alone;
+          up_w->values = up_alone;
+          if (nests_gate) nest(*backend, gate_id, *gate_w, *gate_rest);
+          if (nests_up) nest(*backend, up_id, *up_w, *up_rest);
           const WeightId down_id = load(*backend, *down_w);
           const WeightId bias_id = is_biased ? load(*backend, *bias_w) : WeightId::kNone;
           const TestBatch batch = one_run(n_tokens);
@@ -169,6 +180,67 @@ TEST_F(RecipesTest, FeedForward) {
       }
     }
   }
+}
+
+// Embeddings, products and added products of two planes; the second read, not read, read again.
+TEST_F(RecipesTest, PlanesFromStepToStep) {
+  for (int64_t n_out : {40, 50, 113}) {
+    for (int32_t n_tokens : {1, 6, 16, 37}) {
+      SCOPED_TRACE(testing::Message() << n_out << " outputs, " << n_tokens << " tokens");
+      auto table = random_weight(WeightFormat::kQ4_0, 40, 96, 1);
+      auto w = random_weight(WeightFormat::kQ4_0, n_out, 96, 2);
+      const auto table_rest = random_weight(WeightFormat::kQ4_0, 40, 96, 3, 0.2);
+      const auto w_rest = random_weight(WeightFormat::kQ4_0, n_out, 96, 4, 0.2);
+      const TestWeight table_alone = *table, w_alone = *w;
+      auto backend = make();
+      const WeightId table_id = load(*backend, *table), w_id = load(*backend, *w);
+      const Input sums = input(*backend, n_out, 5);
+      nest(*backend, table_id, *table, *table_rest);
+      nest(*backend, w_id, *w, *w_rest);
+      const TestBatch batch = one_run(n_tokens);
+      for (const bool reads : {true, false, true}) {
+        backend->read_residual(table_id, reads);
+        backend->read_residual(w_id, reads);
+        backend->begin_step(batch.batch());
+        const Value x = backend->embed(table_id);
+        const Value product = backend->matmul(x, w_id);
+        const Value sum = backend->embed(sums.id);
+        backend->add(sum, backend->matmul(x, w_id));
+        run(*backend);
+        const Rows x_want = rows_of(reads ? *table : table_alone, batch);
+        const Rows want = product_of(x_want, reads ? *w : w_alone, nullptr);
+        EXPECT_LE(nmse(backend->read(x), x_want), 1e-12);
+        EXPECT_LE(nmse(backend->read(product), want), kProductBound);
+        EXPECT_LE(nmse(backend->read(sum), sum_of(rows_of(*sums.table, batch), want)),
+                  kProductBound);
+      }
+    }
+  }
+}
+
+TEST_F(RecipesTest, PlanesThatDoNotFit) {
+  auto backend = make();
+  const auto base = random_weight(WeightFormat::kQ4_0, 40, 96, 1);
+  const WeightId id = load(*backend, *base);
+  const auto refuse = [&](WeightId of, const TestWeight& residual, ErrorCode code,
+                          std::string_view part) {
+    const Status status = backend->load_residual(of, residual.view);
+    ASSERT_FALSE(status.has_value());
+    EXPECT_EQ(status.error().code, code) << status.error().message;
+    EXPECT_NE(status.error().message.find(part), std::string::npos) << status.error().message;
+  };
+  refuse(id, *random_weight(WeightFormat::kQ4_0, 41, 96, 2), ErrorCode::kCorruptFile,
+         "[41, 96] in q4_0_r16, expected [40, 96] in q4_0_r16");
+  refuse(id, *random_weight(WeightFormat::kQ4_0, 40, 64, 2), ErrorCode::kCorruptFile, "[40, 64]");
+  refuse(id, *random_weight(WeightFormat::kQ8_0, 40, 96, 2), ErrorCode::kCorruptFile, "q8_0_r16");
+  auto cut = random_weight(WeightFormat::kQ4_0, 40, 96, 2);
+  cut->view.size_bytes -= 1;
+  refuse(id, *cut, ErrorCode::kCorruptFile, "bytes");
+  const auto q8 = random_weight(WeightFormat::kQ8_0, 40, 96, 1);
+  refuse(load(*backend, *q8), *q8, ErrorCode::kUnsupported, "expected one in q4_0");
+  const auto residual = random_weight(WeightFormat::kQ4_0, 40, 96, 2);
+  ASSERT_TRUE(backend->load_residual(id, residual->view).has_value());
+  refuse(id, *residual, ErrorCode::kCorruptFile, "second");
 }
 
 // Where whole tiles do not fit, a product is added through a corner of its own.

@@ -68,7 +68,8 @@ void offsets_of(WeightFormat format, std::span<const std::byte> row, float* out,
   codec(format).decode_row(cleared.data(), out, n_in);
 }
 
-Weights make_weights(const MatmulKernels& kernels, WeightFormat format, size_t n_out, size_t n_in) {
+Weights make_weights(const MatmulKernels& kernels, WeightFormat format, size_t n_out, size_t n_in,
+                     uint64_t seed = 0) {
   const WeightFormat in_file = unpacked_format(format);
   const Codec& rows_codec = codec(in_file);
   Weights w;
@@ -76,7 +77,7 @@ Weights make_weights(const MatmulKernels& kernels, WeightFormat format, size_t n
   w.rows.resize(bytes * n_out);
   w.decoded.resize(n_out * n_in);
   w.offsets.resize(n_out * n_in);
-  const std::vector<float> values = random_floats(n_out * n_in, 7 * n_out + n_in);
+  const std::vector<float> values = random_floats(n_out * n_in, 7 * n_out + n_in + seed);
   Rng rng(n_out + n_in);
   for (size_t row = 0; row < n_out; ++row) {
     std::byte* to = w.rows.data() + row * bytes;
@@ -199,29 +200,64 @@ class MatmulTest : public IsaTest {};
 constexpr std::array<size_t, 5> kOutputs = {1, 15, 16, 17, 100};
 constexpr std::array<size_t, 9> kTokens = {1, 2, 3, 4, 7, 16, 17, 33, 70};
 
+void check_products(const MatmulKernels& kernels, const Weights& w) {
+  const size_t n_out = w.matrix.n_out;
+  const size_t n_in = w.matrix.n_in;
+  const std::vector<float> bias = random_floats(n_out, 3);
+  for (size_t n_tokens : kTokens) {
+    const std::vector<float> x = random_floats(n_tokens * n_in, n_tokens);
+    const ActivationLayout layout = plan_matmul(kernels, w.matrix, n_tokens).activation_layout;
+    SCOPED_TRACE(testing::Message() << weight_format_info(w.matrix.format).name << ' ' << n_out
+                                    << 'x' << n_in << ", " << n_tokens << " tokens");
+    const size_t stride = n_out + n_tokens % 3;  // with and without a gap between tokens
+    const auto y = run(kernels, w.matrix, x, n_tokens, nullptr, 1, stride);
+    check(y, w, x, n_tokens, nullptr, stride, layout);
+    const auto biased = run(kernels, w.matrix, x, n_tokens, bias.data(), 1, stride);
+    check(biased, w, x, n_tokens, bias.data(), stride, layout);
+    if (testing::Test::HasFatalFailure()) return;
+    for (size_t n_workers : {size_t{2}, size_t{3}, size_t{7}}) {
+      const auto split = run(kernels, w.matrix, x, n_tokens, bias.data(), n_workers, stride);
+      ASSERT_EQ(std::memcmp(biased.data(), split.data(), y.size() * sizeof(float)), 0)
+          << n_workers << " workers";
+    }
+  }
+}
+
 void check_format(const MatmulKernels& kernels, WeightFormat format,
                   std::initializer_list<size_t> widths) {
   for (size_t n_in : widths) {
     for (size_t n_out : kOutputs) {
-      const Weights w = make_weights(kernels, format, n_out, n_in);
-      const std::vector<float> bias = random_floats(n_out, 3);
-      for (size_t n_tokens : kTokens) {
-        const std::vector<float> x = random_floats(n_tokens * n_in, n_tokens);
-        const ActivationLayout layout = plan_matmul(kernels, w.matrix, n_tokens).activation_layout;
-        SCOPED_TRACE(testing::Message() << weight_format_info(format).name << ' ' << n_out << 'x'
-                                        << n_in << ", " << n_tokens << " tokens");
-        const size_t stride = n_out + n_tokens % 3;  // with and without a gap between tokens
-        const auto y = run(kernels, w.matrix, x, n_tokens, nullptr, 1, stride);
-        check(y, w, x, n_tokens, nullptr, stride, layout);
-        const auto biased = run(kernels, w.matrix, x, n_tokens, bias.data(), 1, stride);
-        check(biased, w, x, n_tokens, bias.data(), stride, layout);
-        if (testing::Test::HasFatalFailure()) return;
-        for (size_t n_workers : {size_t{2}, size_t{3}, size_t{7}}) {
-          const auto split = run(kernels, w.matrix, x, n_tokens, bias.data(), n_workers, stride);
-          ASSERT_EQ(std::memcmp(biased.data(), split.data(), y.size() * sizeof(float)), 0)
-              << n_workers << " workers";
-        }
-      }
+      check_products(kernels, make_weights(kernels, format, n_out, n_in));
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+// Two planes as one set of weights, whose terms they are.
+Weights add_planes(Weights base, const Weights& residual) {
+  for (size_t i = 0; i < base.decoded.size(); ++i) {
+    base.offsets[i] = residual.decoded[i];
+    base.decoded[i] += residual.decoded[i];
+  }
+  base.matrix.residual = residual.matrix.data;
+  return base;
+}
+
+// What reading the residual changes must be the residual and nothing else, so the two planes have
+// scales of their own and neither is small beside the other.
+TEST_F(MatmulTest, Nested) {
+  for (size_t n_in : {size_t{32}, size_t{64}, size_t{96}, size_t{576}}) {
+    for (size_t n_out : kOutputs) {
+      Weights base = make_weights(kernels(), WeightFormat::kQ4_0_R16, n_out, n_in);
+      const std::vector<float> x = random_floats(3 * n_in, 5);
+      const auto alone = run(kernels(), base.matrix, x, 3, nullptr, 1, n_out);
+      const Weights residual = make_weights(kernels(), WeightFormat::kQ4_0_R16, n_out, n_in, 1);
+      Weights both = add_planes(std::move(base), residual);
+      check_products(kernels(), both);
+      if (HasFatalFailure()) return;
+      // Without it, the base again, bit for bit.
+      both.matrix.residual = nullptr;
+      EXPECT_EQ(run(kernels(), both.matrix, x, 3, nullptr, 1, n_out), alone);
     }
   }
 }

@@ -98,7 +98,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.untied = (flags & 4) != 0;
   options.stretched = (flags & 8) != 0;
   options.n_layers = 3;
+  const bool nested = (flags & 16) != 0;
+  if (nested) options.format = ac::WeightFormat::kQ4_0;
   ac::Checkpoint checkpoint = ac::test::random_model(options);
+  if (nested) {
+    ac::test::add_residuals(checkpoint, 2);
+    checkpoint.set_uint(std::string(ac::kNestedLevelKey), 50);
+  }
   std::vector<std::string> keys;
   for (const auto& [key, value] : checkpoint.metadata) keys.push_back(key);
   for (std::string_view rest : kOptionalKeys) {

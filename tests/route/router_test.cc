@@ -26,6 +26,8 @@ struct World {
   int64_t n_context = 0;       // of every variant
   size_t n_prompt_tokens = 3;  // of every conversation
   int n_text_loads = 0;
+  bool nested = false;          // q4 and q8 are two levels of one file
+  std::vector<int32_t> levels;  // that engines were set to
 
   int n_clients = 0;
   int n_questions = 0;
@@ -68,6 +70,10 @@ class FakeEngine final : public Engine {
     world_->local_prompts.push_back(id_ + ": raw " + std::string(text));
     return {1, 2};
   }
+  Status set_level(int32_t level) override {
+    world_->levels.push_back(level);
+    return {};
+  }
   Result<Generation> generate(std::span<const int32_t> prompt,
                               const GenerateOptions& options) override {
     Generation out;
@@ -100,6 +106,10 @@ class FakeVariants final : public VariantSource {
       variants_.push_back(
           {.cost = {.id = id, .cost = 4.0 * (1 << i), .n_context = world->n_context},
            .memory_bytes = uint64_t{100} << i});
+      if (world->nested && i < 2) {
+        variants_.back().weights = "variants/nested.gguf";
+        variants_.back().level = 100 * i;
+      }
     }
   }
   std::span<const LocalVariant> variants() const override { return variants_; }
@@ -569,6 +579,29 @@ TEST_F(RouterTest, TheCacheLetsGoWhereMemoryIsShort) {
   EXPECT_EQ(ask(kHard, "local")->receipt.model, "f16");
   EXPECT_THAT(world_.loads, ElementsAre("q4", "f16", "f16"));
   EXPECT_EQ(world_.n_alive_engines, 1);
+}
+
+// Levels of one file are one engine, which keeps its cache when the level changes.
+TEST(VariantCache, LevelsShareAnEngine) {
+  World world;
+  world.nested = true;
+  VariantCache cache(std::make_unique<FakeVariants>(&world), 350);
+  const auto low = cache.get("q4");
+  ASSERT_TRUE(low);
+  EXPECT_THAT(world.levels, IsEmpty());  // it is loaded at its level
+  const auto high = cache.get("q8");
+  ASSERT_TRUE(high);
+  EXPECT_EQ(*high, *low);
+  ASSERT_TRUE(cache.get("q4"));
+  EXPECT_THAT(world.levels, ElementsAre(100, 0));
+  EXPECT_THAT(world.loads, ElementsAre("q4"));
+  EXPECT_THAT(cache.loaded(), ElementsAre("q4"));
+  // It counts with the most that it was asked for: 200 of 350, so that 400 take its place.
+  ASSERT_TRUE(cache.get("f16"));
+  EXPECT_THAT(cache.loaded(), ElementsAre("f16"));
+  EXPECT_EQ(world.n_alive_engines, 1);
+  ASSERT_TRUE(cache.get("q8"));
+  EXPECT_THAT(world.loads, ElementsAre("q4", "f16", "q8"));
 }
 
 }  // namespace

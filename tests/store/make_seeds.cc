@@ -172,7 +172,13 @@ void zoo_seeds(const Seeds& seeds, const Seeds& manifests) {
   manifests.add(
       "least",
       R"({"schema_version":1,"base":"","architecture":"","n_context":0,"variants":[],"members":[]})");
-  manifests.add("newer", R"({"schema_version":2})");
+  ZooManifest leveled = manifest;
+  leveled.variants[0].level = 0;
+  leveled.variants.push_back(leveled.variants[0]);
+  leveled.variants.back().id = "high";
+  leveled.variants.back().level = 100;
+  manifests.add("levels", manifest_to_json(leveled));
+  manifests.add("newer", R"({"schema_version":4})");
   std::string behind = json + '\0';
   for (const auto& [name, bytes] : members) behind += bytes;
   seeds.add("behind_manifest", behind);

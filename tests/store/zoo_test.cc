@@ -434,7 +434,7 @@ TEST(Zoo, ManifestOfAnotherShapeIsRefused) {
   changed["extra"] = 1;
   EXPECT_FALSE(manifest_from_json(changed.dump()));
   changed = right;
-  changed["schema_version"] = 3;
+  changed["schema_version"] = 4;
   const auto newer = manifest_from_json(changed.dump());
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error().code, ErrorCode::kUnsupported);
@@ -498,6 +498,67 @@ TEST(Manifest, WhatWasMeasured) {
   for (size_t n = 0; n + 1 < text.size(); ++n) {
     EXPECT_FALSE(manifest_from_json(text.substr(0, n))) << n;
   }
+}
+
+// Variants of several levels share a member, which version 3 says; nothing else may share one.
+TEST(Manifest, Levels) {
+  ZooManifest manifest = *manifest_from_json(Sealed().manifest.dump());
+  ZooVariant& low = manifest.variants[0];
+  low.level = 0;
+  ZooVariant high = low;
+  high.id = "high";
+  high.level = 100;
+  manifest.variants.push_back(high);
+  const std::string text = manifest_to_json(manifest);
+  const auto read = manifest_from_json(text);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->schema_version, 3);
+  EXPECT_EQ(read->variants[0].level, 0);
+  EXPECT_EQ(read->variants[1].level, std::nullopt);
+  EXPECT_EQ(read->variants[2].level, 100);
+  EXPECT_EQ(manifest_to_json(*read), text);
+
+  const Json right = *parse_json(text);
+  const auto expect_refused = [&](const std::function<void(Json&)>& change, std::string_view part) {
+    Json changed = right;
+    change(changed);
+    const auto refused = manifest_from_json(changed.dump());
+    ASSERT_FALSE(refused) << part;
+    EXPECT_EQ(refused.error().code, ErrorCode::kCorruptFile);
+    EXPECT_NE(refused.error().message.find(part), std::string::npos) << refused.error().message;
+  };
+  for (const Json& wrong : {Json(-1), Json(101), Json(0.5), Json("50"), Json(nullptr)}) {
+    expect_refused([&](Json& m) { m["variants"][0]["level"] = wrong; }, "level");
+  }
+  expect_refused([](Json& m) { m["schema_version"] = 2; }, "level");
+  expect_refused([](Json& m) { m["variants"][2]["level"] = 0; }, "a level of its own");
+  expect_refused([](Json& m) { m["variants"][2].erase("level"); }, "a level of its own");
+  expect_refused([](Json& m) { m["variants"][0].erase("level"); }, "a level of its own");
+  expect_refused([](Json& m) { m["variants"][2]["member"] = m["variants"][1]["member"]; },
+                 "a level of its own");
+  expect_refused([](Json& m) { m["variants"][2]["member"] = "tokenizer.gguf"; },
+                 "a level of its own");
+}
+
+TEST(Zoo, LevelsShareAMember) {
+  const TemporaryFolder folder;
+  Draft d;
+  d.draft.manifest.variants[0].level = 30;
+  ZooVariant high = d.draft.manifest.variants[0];
+  high.id = "high";
+  high.level = 100;
+  d.draft.manifest.variants.push_back(high);
+  ASSERT_TRUE(write_zoo(folder / "a.zoo", d.draft));
+  const auto zoo = Zoo::open(folder / "a.zoo");
+  ASSERT_TRUE(zoo) << zoo.error().message;
+  EXPECT_TRUE((*zoo)->verify());
+  EXPECT_EQ((*zoo)->manifest().members.size(), 4u);
+  for (const auto& [id, level] : {std::pair("cheap", 30u), {"high", 100u}}) {
+    const auto opened = (*zoo)->open_variant(id);
+    ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_EQ(opened->get_uint(kNestedLevelKey, 0, 100).value(), level);
+  }
+  EXPECT_FALSE((*zoo)->open_variant("dear")->has(kNestedLevelKey));
 }
 
 // --- faults while writing

@@ -22,6 +22,19 @@ class PlainBackend final : public Backend {
   std::string_view name() const override { return "plain"; }
 
   Result<WeightId> load_matrix(const TensorView& view) override { return add_weight(view); }
+  Status load_residual(WeightId base, const TensorView& view) override {
+    Weight& w = weights_[static_cast<size_t>(base)];
+    w.alone = w.values;
+    w.both = plain_weights(view);
+    AC_CHECK(w.both.size() == w.alone.size());
+    for (size_t i = 0; i < w.both.size(); ++i) w.both[i] += w.alone[i];
+    return {};
+  }
+  void read_residual(WeightId base, bool reads) override {
+    Weight& w = weights_[static_cast<size_t>(base)];
+    AC_CHECK(!w.both.empty());
+    w.values = reads ? w.both : w.alone;
+  }
   Result<WeightId> load_vector(const TensorView& view) override { return add_weight(view); }
   Result<RopeId> load_rope(const RopeTable& table) override {
     ropes_.push_back({{table.inverse_frequencies.begin(), table.inverse_frequencies.end()},
@@ -213,6 +226,7 @@ class PlainBackend final : public Backend {
     size_t n_out = 0;
     size_t n_in = 0;
     std::vector<double> values;
+    std::vector<double> alone = {}, both = {};  // of a nested matrix: without and with its residual
   };
   struct Rope {
     std::vector<double> frequencies;
@@ -230,8 +244,9 @@ class PlainBackend final : public Backend {
   };
 
   Result<WeightId> add_weight(const TensorView& view) {
-    weights_.push_back({static_cast<size_t>(view.n_rows()), static_cast<size_t>(view.n_cols()),
-                        plain_weights(view)});
+    weights_.push_back({.n_out = static_cast<size_t>(view.n_rows()),
+                        .n_in = static_cast<size_t>(view.n_cols()),
+                        .values = plain_weights(view)});
     return static_cast<WeightId>(weights_.size() - 1);
   }
   const Weight& weight(WeightId id) const {

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "cpu/formats/codecs.h"
+#include "models/arch/nested.h"
 #include "runtime/core/rng.h"
+#include "tests/support/plain_weights.h"
 
 namespace ac::test {
 namespace {
@@ -298,6 +301,51 @@ Checkpoint random_model(const RandomModelOptions& options) {
   }
   if (options.stretched) write_stretch(checkpoint, writer, options, shape);
   return checkpoint;
+}
+
+std::vector<std::string> add_residuals(Checkpoint& checkpoint, uint64_t seed) {
+  std::vector<std::string> names;
+  for (const std::string& tensor : std::vector<std::string>(checkpoint.tensor_order)) {
+    const TensorView view = checkpoint.tensors.at(tensor);
+    if (view.format != WeightFormat::kQ4_0) continue;
+    names.push_back(tensor.substr(0, tensor.size() - std::string_view(".weight").size()));
+    double energy = 0;
+    const std::vector<double> weights = plain_weights(view);
+    for (const double w : weights) energy += w * w;
+    add_random_matrix(checkpoint, nested_residual(names.back()), view.n_rows(), view.n_cols(),
+                      view.format, std::sqrt(energy / static_cast<double>(weights.size())) / 8,
+                      seed);
+  }
+  checkpoint.set_strings(std::string(kNestedOrderKey), names);
+  return names;
+}
+
+Checkpoint sum_of_planes(const Checkpoint& nested, int32_t level) {
+  const auto order = read_nested_order(nested);
+  AC_CHECK(order.has_value());
+  const std::set<std::string> unread = order->unread_residuals(level);
+  Checkpoint sum;
+  sum.origin = "sum";
+  sum.metadata = nested.metadata;
+  sum.metadata.erase(std::string(kNestedOrderKey));
+  sum.metadata.erase(std::string(kNestedLevelKey));
+  for (const std::string& name : nested.tensor_order) {
+    if (is_residual(name)) continue;
+    const TensorView view = nested.tensors.at(name);
+    std::vector<double> weights = plain_weights(view);
+    const auto residual = nested.tensors.find(name + std::string(kResidualSuffix));
+    if (residual != nested.tensors.end() && !unread.contains(residual->first)) {
+      const std::vector<double> rest = plain_weights(residual->second);
+      for (size_t i = 0; i < weights.size(); ++i) weights[i] += rest[i];
+    }
+    auto bytes = sum.add_tensor(name, WeightFormat::kF32, view.axes());
+    AC_CHECK(bytes.has_value());
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const auto value = static_cast<float>(weights[i]);
+      std::memcpy(bytes->data() + 4 * i, &value, sizeof value);
+    }
+  }
+  return sum;
 }
 
 std::vector<int32_t> random_tokens(size_t n, int32_t n_vocab, uint64_t seed) {

@@ -29,6 +29,12 @@ std::vector<std::string_view> random_model_families();
 
 Checkpoint random_model(const RandomModelOptions& options);
 
+// Gives every Q4_0 matrix a residual of random weights, an eighth of the size of its own, and lists
+// them in the order of the file: a nested model (models/arch/nested.h). Returns their names.
+std::vector<std::string> add_residuals(Checkpoint& checkpoint, uint64_t seed);
+// The same model in f32 as it is at a level: what its planes add up to.
+Checkpoint sum_of_planes(const Checkpoint& nested, int32_t level);
+
 // Token ids below n_vocab.
 std::vector<int32_t> random_tokens(size_t n, int32_t n_vocab, uint64_t seed);
 
