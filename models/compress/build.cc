@@ -126,7 +126,8 @@ class Builder {
   Result<Made> make(const RecipeVariant& recipe) {
     std::string key = base_key_;
     for (const auto& technique : recipe.chain) key = derived_key(key, technique->text());
-    const std::string name = derived_key(key, recipe.id + texts_.lines[1]);
+    const std::string name =
+        derived_key(key, recipe.id + texts_.lines[1] + options_.score_text);
     const std::string weights_file = name + "-variant.gguf";
     std::vector<Wanted> wanted;
     for (const int32_t level : recipe.levels()) {
@@ -235,6 +236,9 @@ class Builder {
                                      .kl_99 = quality.kl_99,
                                      .same_top1 = quality.same_top1};
     AC_TRY(variant.ms_per_token, measure_ms_per_token(weights, options_.n_threads));
+    if (options_.score) {
+      AC_TRY(variant.success, options_.score(with_tokenizer(weights, *base_)));
+    }
     return variant;
   }
 
@@ -296,6 +300,7 @@ Result<PackReport> build_zoo(const BuildOptions& options) {
   draft.manifest.architecture = config.architecture;
   draft.manifest.n_context = config.n_context;
   draft.manifest.recipe = texts.lines;
+  if (!options.score_text.empty()) draft.manifest.recipe.push_back(options.score_text);
   const Checkpoint tokens = tokenizer_of(*base);
   draft.members.push_back({.name = "tokenizer.gguf", .checkpoint = &tokens, .bytes = {}});
   for (const Made& one : made) {

@@ -5,9 +5,12 @@
 // zoo is written the folder goes away. The zoo itself appears whole or not at all.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "models/compress/pack.h"
+#include "models/store/zoo.h"
 
 namespace ac {
 
@@ -19,6 +22,10 @@ struct BuildOptions {
   std::string zoo_path;  // replaced when it exists
   int n_threads = 0;     // 0: one per core
   PackProgress progress = {};
+  // Answers tasks with a variant, tokenizer included, and says how many were right; empty: no
+  // variant is asked. `score_text` says which tasks, for the manifest and the names of parts.
+  std::function<Result<std::vector<TaskSuccess>>(Checkpoint variant)> score = {};
+  std::string score_text = {};
 };
 
 // Errors: those of open_checkpoint and read_model_config; kInvalidArgument (a recipe that does not

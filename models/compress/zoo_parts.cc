@@ -69,6 +69,19 @@ void remove_tokenizer(Checkpoint& checkpoint) {
                 [](const auto& pair) { return pair.first.starts_with(kTokenizerPrefix); });
 }
 
+Checkpoint with_tokenizer(const Checkpoint& weights, const Checkpoint& base) {
+  Checkpoint whole;
+  whole.origin = weights.origin;
+  whole.metadata = weights.metadata;
+  for (const auto& [key, value] : base.metadata) {
+    if (key.starts_with(kTokenizerPrefix)) whole.metadata.insert_or_assign(key, value);
+  }
+  for (const std::string& name : weights.tensor_order) {
+    whole.set_tensor(name, weights.tensors.at(name));
+  }
+  return whole;
+}
+
 Result<ZooVariant> describe_variant(const std::string& id, const Checkpoint& checkpoint) {
   AC_TRY(const ModelCost cost, model_cost(checkpoint));
   ZooVariant variant;

@@ -21,6 +21,8 @@ bool may_pack(const ModelConfig& config, std::string_view name, const TensorView
 // The tokenizer, once for all variants; and the weights without it.
 Checkpoint tokenizer_of(const Checkpoint& base);
 void remove_tokenizer(Checkpoint& checkpoint);
+// Views of `weights` with the tokenizer of `base`; both must outlive the result.
+Checkpoint with_tokenizer(const Checkpoint& weights, const Checkpoint& base);
 
 // A variant's row of the manifest, as far as its weights tell. Errors: those of model_cost.
 Result<ZooVariant> describe_variant(const std::string& id, const Checkpoint& checkpoint);
