@@ -13,6 +13,7 @@
 #include "runtime/cli/zoo_plot.h"
 #include "runtime/cli/zoo_text.h"
 #include "runtime/core/file.h"
+#include "runtime/core/interval.h"
 #include "runtime/core/json.h"
 
 namespace ac::cli {
@@ -99,12 +100,21 @@ OrderedJson quality_json(const ZooVariant& variant) {
                      {"same_top1", q.same_top1}};
 }
 
+SuccessCount count_of(const TaskSuccess& one) {
+  return {.n = static_cast<int64_t>(one.n_total), .right = static_cast<int64_t>(one.n_right)};
+}
+
 OrderedJson success_json(const ZooVariant& variant) {
   if (variant.success.empty()) return {};
   OrderedJson tasks = OrderedJson::array();
   for (const TaskSuccess& one : variant.success) {
-    tasks.push_back(
-        OrderedJson{{"task", one.task}, {"n_right", one.n_right}, {"n_total", one.n_total}});
+    const SuccessCount count = count_of(one);
+    const Interval interval = count.interval();
+    tasks.push_back(OrderedJson{{"task", one.task},
+                                {"n_right", one.n_right},
+                                {"n_total", one.n_total},
+                                {"low", interval.low},
+                                {"high", interval.high}});
   }
   return tasks;
 }
@@ -126,6 +136,27 @@ void print_table(std::span<const VariantFacts> facts) {
           measured(variant.ms_per_token, variant.ms_per_token > 0, 3),
           measured(quality.kl_mean, variant.quality.has_value(), 5),
           measured(quality.perplexity, variant.quality.has_value(), 3));
+  }
+}
+
+// Tasks done right, of each kind in per cent with the 95 % interval, where they were measured.
+void print_success(std::span<const VariantFacts> facts) {
+  const auto has_any = [](const VariantFacts& one) { return !one.variant->success.empty(); };
+  const auto first = std::find_if(facts.begin(), facts.end(), has_any);
+  if (first == facts.end()) return;
+  print("\n{:<20}", "tasks right, %");
+  for (const TaskSuccess& one : first->variant->success) print("{:>22}", one.task);
+  print("\n");
+  for (const VariantFacts& one : facts) {
+    if (!has_any(one)) continue;
+    print("{:<20}", one.variant->id);
+    for (const TaskSuccess& task : one.variant->success) {
+      const SuccessCount count = count_of(task);
+      const Interval interval = count.interval();
+      print("{:>22}", fmt::format("{:.1f} [{:.1f}, {:.1f}]", 100 * count.rate(),
+                                  100 * interval.low, 100 * interval.high));
+    }
+    print("\n");
   }
 }
 
@@ -242,6 +273,7 @@ Result<int> info(const Invocation& invocation) {
         manifest.base, manifest.architecture, has_predictor(manifest) ? "with a" : "no");
   for (const std::string& line : manifest.recipe) print("  {}\n", line);
   print_table(facts);
+  print_success(facts);
   for (const VariantFacts& one : facts) print_facts(one);
   return 0;
 }

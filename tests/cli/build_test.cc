@@ -66,6 +66,28 @@ TEST_F(BuildCommand, BuildsTellsPlotsAndExports) {
   EXPECT_EQ(answer.exit_code, 0) << answer.err;
 }
 
+// A teller of stories does no research; but it is asked, and the table says so.
+TEST_F(BuildCommand, VariantsDoTasksWhereThatIsAsked) {
+  write("recipe.ini",
+        "version = 1\n[calibrate]\ntokens = 2000\n[measure]\ntokens = 100\n[q8]\nquantise = q8_0\n");
+  std::vector<std::string> words = build(model_);
+  words.insert(words.end(), {"--tasks", "1"});
+  run_json(words);
+  const Json info = run_json({"zoo", "info", "a.zoo", "--json"});
+  EXPECT_EQ(info["recipe"].size(), 3u);
+  const Json success = info["variants"][0]["success"];
+  ASSERT_EQ(success.size(), 4u);
+  for (const Json& kind : success) {
+    EXPECT_EQ(kind["n_total"], 1);
+    EXPECT_EQ(kind["n_right"], 0);
+    EXPECT_GT(kind["high"].get<double>(), 0.5);
+  }
+  const Outcome table = run({"zoo", "info", "a.zoo"});
+  EXPECT_NE(table.out.find("0.0 [0.0, 79.3]"), std::string::npos) << table.out;
+  words.back() = "-1";
+  expect_refused(words, "--tasks");
+}
+
 TEST_F(BuildCommand, LevelsOfANestedVariant) {
   write("recipe.ini",
         "version = 1\n[calibrate]\ntokens = 2000\n[measure]\ntokens = 500\n"
