@@ -3,12 +3,12 @@
 // reader.
 //
 // usage: write_random_model SHAPE MIX FILE
-//   SHAPE: smollm2-135m | tinyllama-1.1b     MIX: q8_0 | q4_0 | q4_k_m | f16
+//   SHAPE: smollm2-135m | tinyllama-1.1b     MIX: q8_0 | q4_0 | q4_k_m | f16 | nested
 //
 // As in files that people download, 4-bit files keep the output matrix wider: q4_0 files in q8_0.
 // q4_k_m is the mix of llama.cpp's quantiser: q4_k, but q6_k for the output and, in half of the
 // layers, for attn_v and ffn_down; where blocks of 256 do not fit the width, q5_0 instead of q4_k
-// and q8_0 instead of q6_k.
+// and q8_0 instead of q6_k. nested is q4_0 with a residual for each matrix of the layers.
 #include <fmt/core.h>
 
 #include <cmath>
@@ -91,6 +91,7 @@ struct Mix {
   WeightFormat most;
   WeightFormat output;
   WeightFormat more;  // attn_v and ffn_down of the layers that gets_more_bits names
+  bool nested = false;
 };
 
 constexpr Mix kMixes[] = {
@@ -98,6 +99,7 @@ constexpr Mix kMixes[] = {
     {"q4_0", WeightFormat::kQ4_0, WeightFormat::kQ8_0, WeightFormat::kQ4_0},
     {"q4_k_m", WeightFormat::kQ4_K, WeightFormat::kQ6_K, WeightFormat::kQ6_K},
     {"f16", WeightFormat::kF16, WeightFormat::kF16, WeightFormat::kF16},
+    {"nested", WeightFormat::kQ4_0, WeightFormat::kQ8_0, WeightFormat::kQ4_0, true},
 };
 
 // The first and the last eighth of the layers, and every third one between them.
@@ -178,6 +180,7 @@ Status write_model(const Shape& shape, const Mix& mix, const std::string& path) 
     AC_TRY_STATUS(
         add_matrix(&model, "output.weight", mix.output, shape.n_vocab, shape.d_model, &rng));
   }
+  std::vector<std::string> nested;
   const int64_t d_kv = shape.n_kv_heads * d_head;
   for (int64_t layer = 0; layer < shape.n_layers; ++layer) {
     const auto name = [&](const char* part) {
@@ -202,8 +205,13 @@ Status write_model(const Shape& shape, const Mix& mix, const std::string& path) 
     for (const auto& matrix : matrices) {
       AC_TRY_STATUS(
           add_matrix(&model, name(matrix.part), matrix.format, matrix.n_out, matrix.n_in, &rng));
+      if (!mix.nested) continue;
+      nested.push_back(fmt::format("blk.{}.{}", layer, matrix.part));
+      AC_TRY_STATUS(add_matrix(&model, name(matrix.part) + ".residual", matrix.format, matrix.n_out,
+                               matrix.n_in, &rng));
     }
   }
+  if (mix.nested) model.set_strings("agentcompress.nested.order", nested);
   AC_TRY(auto out, create_file(path));
   AC_TRY_STATUS(write_gguf(model, *out));
   return out->commit();
@@ -211,7 +219,7 @@ Status write_model(const Shape& shape, const Mix& mix, const std::string& path) 
 
 int run(int argc, char** argv) {
   if (argc != 4) {
-    std::fprintf(stderr, "usage: %s smollm2-135m|tinyllama-1.1b q8_0|q4_0|q4_k_m|f16 FILE\n",
+    std::fprintf(stderr, "usage: %s smollm2-135m|tinyllama-1.1b q8_0|q4_0|q4_k_m|f16|nested FILE\n",
                  argv[0]);
     return 2;
   }

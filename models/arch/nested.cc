@@ -69,4 +69,22 @@ Result<NestedOrder> read_nested_order(const Checkpoint& checkpoint) {
   return order;
 }
 
+Status check_level(std::string_view origin, bool has_levels, int32_t level) {
+  if (!has_levels) {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: level {} of a model of one precision, expected a nested one", origin, level);
+  }
+  if (level < 0 || level > kFullLevel) {
+    return fail(ErrorCode::kInvalidArgument, "{}: level {}, expected 0 to {}", origin, level,
+                kFullLevel);
+  }
+  return {};
+}
+
+Status set_checkpoint_level(Checkpoint& checkpoint, int32_t level) {
+  AC_TRY_STATUS(check_level(checkpoint.origin, is_nested(checkpoint), level));
+  checkpoint.set_uint(std::string(kNestedLevelKey), static_cast<uint32_t>(level));
+  return {};
+}
+
 }  // namespace ac

@@ -51,4 +51,10 @@ struct NestedOrder {
 // list, values of another type).
 Result<NestedOrder> read_nested_order(const Checkpoint& checkpoint);
 
+// From now on the checkpoint is meant to be run at this level. Errors: kInvalidArgument (out of
+// range, or it has one precision).
+Status set_checkpoint_level(Checkpoint& checkpoint, int32_t level);
+// Whether a model that has levels or not can be run at one. Errors: as above.
+Status check_level(std::string_view origin, bool has_levels, int32_t level);
+
 }  // namespace ac

@@ -176,9 +176,7 @@ class Builder {
       const uint64_t steps = recipe.chain.size() + 1;
       report(begin_ + kStepsPerVariant * (steps - 1) / steps, fmt::format("{}: measuring", one.id));
       AC_TRY(Checkpoint weights, folder_.load(weights_file));
-      if (one.level) {
-        weights.set_uint(std::string(kNestedLevelKey), static_cast<uint32_t>(*one.level));
-      }
+      if (one.level) AC_TRY_STATUS(set_checkpoint_level(weights, *one.level));
       AC_TRY(ZooVariant variant, measured(one.id, weights));
       variant.member = member;
       for (const auto& technique : recipe.chain) variant.techniques.push_back(technique->text());

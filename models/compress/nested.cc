@@ -40,10 +40,11 @@ class OrderMeasure {
                                    size_t n_matrices) {
     std::vector<double> total(n_matrices + 1);
     for (size_t i = 0; i < windows.size(); ++i) {
-      stage_.progress(i, windows.size(), fmt::format("order, window {}", i));
+      stage_.progress(i, windows.size(),
+                      fmt::format("order, window {} of {}", i + 1, windows.size()));
       AC_TRY(const Part part,
              stage_.part(fmt::format("order{:04}", i), [&] { return measure(windows[i]); }));
-      Checkpoint const& stored = part.tensors;
+      const Checkpoint& stored = part.tensors;
       AC_TRY(const TensorView view, stored.tensor(kDivergence));
       if (view.format != WeightFormat::kF32 || view.size_bytes != total.size() * sizeof(float)) {
         return fail(ErrorCode::kCorruptFile, "{}: {} bytes of divergences, expected {}",
@@ -112,12 +113,14 @@ std::string nested_text(const NestedOptions& options) {
 }
 
 Result<StageResult> nest(const Stage& stage, const NestedOptions& options) {
-  AC_TRY(std::vector<Part> parts, quantised_parts(stage, options.base));
+  constexpr uint64_t kSteps = 3;
+  AC_TRY(std::vector<Part> parts, quantised_parts(stage.step(0, kSteps), options.base));
+  const Stage residuals = stage.step(1, kSteps);
   const size_t n_base = parts.size();
   std::vector<NestedOrder::Matrix> matrices;
   for (size_t i = 0; i < n_base; ++i) {
-    stage.progress(i, n_base, fmt::format("residuals, part {}", i));
-    AC_TRY(Part part, residual_part(stage, options.base, i, parts[i]));
+    residuals.progress(i, n_base, fmt::format("residuals, part {} of {}", i + 1, n_base));
+    AC_TRY(Part part, residual_part(residuals, options.base, i, parts[i]));
     for (const std::string& name : part.tensors.tensor_order) {
       const size_t n = name.size() - nested_residual("").size();
       matrices.push_back({.name = name.substr(0, n)});
@@ -136,7 +139,7 @@ Result<StageResult> nest(const Stage& stage, const NestedOptions& options) {
   result.checkpoint = assemble(stage.shared_from(), std::move(parts));
   set_file_type(result.checkpoint, options.base.format);
   set_order(result.checkpoint, matrices);
-  AC_TRY_STATUS(find_order(stage, options, result.checkpoint));
+  AC_TRY_STATUS(find_order(stage.step(2, kSteps), options, result.checkpoint));
   return result;
 }
 

@@ -79,6 +79,17 @@ class Stage {
     if (parts_.progress) parts_.progress(done, total, note);
   }
 
+  // The same stage for the one of n_steps steps that begins when `step` are done: its progress is
+  // that step's share of this one's.
+  Stage step(uint64_t step, uint64_t n_steps) const {
+    Parts parts = parts_;
+    parts.progress = [all = parts_.progress, step, n_steps](uint64_t done, uint64_t total,
+                                                            std::string_view note) {
+      if (all) all(step * total + done, n_steps * total, note);
+    };
+    return Stage(std::move(parts));
+  }
+
   // The part `name`: from the folder, or made and kept there.
   Result<Part> part(const std::string& name, const std::function<Result<Part>()>& make) const {
     return keyed_part(parts_.key, name, make);

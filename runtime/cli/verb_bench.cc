@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::array kOptions = {
     Option{"--model", "FILE", "the model"},
+    Option{"--level", "N", "of a nested model: precision, 0 (4 bits) to 100 (8 bits)"},
     Option{"--prompt-tokens", "N", "length of the prompt (512)"},
     Option{"--decode-tokens", "N", "length of the answer (128)"},
     Option{"--repeat", "N", "runs of which the best counts (3)"},
@@ -92,8 +93,12 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(const int64_t n_runs, invocation.integer("--repeat", 3, 1, 1000));
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY(Checkpoint checkpoint, open_checkpoint(*path));
-  AC_TRY(const ModelCost cost, model_cost(checkpoint));
   AC_TRY(EngineOptions options, engine_options(settings));
+  if (invocation.has("--level")) {
+    AC_TRY(const int64_t level, invocation.integer("--level", 0, 0, kFullLevel));
+    AC_TRY_STATUS(set_checkpoint_level(checkpoint, static_cast<int32_t>(level)));
+  }
+  AC_TRY(const ModelCost cost, model_cost(checkpoint));
   if (options.n_threads == 0) options.n_threads = cpu::allowed_cores().usable;
   if (options.n_context == 0) options.n_context = static_cast<int32_t>(n_prompt + n_decode + 1);
   watch_interrupts();

@@ -41,7 +41,7 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config,
     const uint64_t copy = view.n_axes == 2 ? backend.matrix_copy_bytes(view) : 0;
     // A copied tensor of a mapped file is given back; one in memory stays.
     const bool source_stays = copy == 0 || !checkpoint.drop_pages;
-    // The pages of a residual that lies in a mapped file become resident when it is read.
+    // Of a residual that lies in a mapped file, pages are needed only while it is read.
     if (copy == 0 && checkpoint.drop_pages && unread.contains(name)) continue;
     plan.weights_bytes = saturating_sum(plan.weights_bytes, copy);
     if (source_stays) plan.weights_bytes = saturating_sum(plan.weights_bytes, view.size_bytes);

@@ -116,7 +116,6 @@ class EngineImpl final : public Engine {
                 const GenerateOptions& options);
   void gather(std::list<Running>& running);
   bool has_levels() const { return !model_.nested.matrices.empty(); }
-  Status check_level(int32_t level, bool has_levels) const;
   int32_t level_for(const std::list<Running>& running) const;
   // Makes the model run at this level, if it does not already.
   void apply_level(int32_t level);
@@ -148,10 +147,7 @@ Status EngineImpl::load() {
   AC_TRY_STATUS(check_option("the context", options_.n_context, 0, kMaxContext));
   AC_TRY_STATUS(check_option("the number of slots", options_.n_slots, 1, kMaxSlots));
   AC_TRY_STATUS(check_option("the prefill chunk", options_.prefill_chunk, 1, 1 << 16));
-  if (options_.level) {
-    AC_TRY_STATUS(check_level(*options_.level, is_nested(checkpoint_)));
-    checkpoint_.set_uint(std::string(kNestedLevelKey), static_cast<uint32_t>(*options_.level));
-  }
+  if (options_.level) AC_TRY_STATUS(set_checkpoint_level(checkpoint_, *options_.level));
   AC_TRY(const ModelConfig config, read_model_config(checkpoint_));
   n_context_ = context_of(options_, config.n_context);
   if (n_context_ > config.n_context) {
@@ -190,15 +186,8 @@ Status EngineImpl::load() {
 
 // --- precision ----------------------------------------------------------------------------------
 
-Status EngineImpl::check_level(int32_t level, bool has_levels) const {
-  if (has_levels) return check_option("the level", level, 0, kFullLevel);
-  return fail(ErrorCode::kInvalidArgument,
-              "{}: level {} of a model of one precision, expected a nested one", checkpoint_.origin,
-              level);
-}
-
 Status EngineImpl::set_level(int32_t level) {
-  AC_TRY_STATUS(check_level(level, has_levels()));
+  AC_TRY_STATUS(check_level(checkpoint_.origin, has_levels(), level));
   level_ = level;
   return {};
 }

@@ -27,10 +27,6 @@ Checkpoint nested_model(std::string_view family, bool everything = false) {
   return checkpoint;
 }
 
-void set_checkpoint_level(Checkpoint& checkpoint, int32_t level) {
-  checkpoint.set_uint(std::string(kNestedLevelKey), static_cast<uint32_t>(level));
-}
-
 TEST(NestedOrder, LevelsAreSharesOfTheWeights) {
   NestedOrder order;
   order.matrices = {{"a", 10}, {"b", 30}, {"c", 60}};
@@ -64,7 +60,7 @@ TEST_F(NestedModel, EqualsTheSumOfItsPlanes) {
       const auto tokens = test::random_tokens(21, 101, 3);
       for (const int32_t level : {0, 30, 100}) {
         SCOPED_TRACE(fmt::format("{} {} level {}", family, everything, level));
-        set_checkpoint_level(nested, level);
+        ASSERT_TRUE(set_checkpoint_level(nested, level));
         const auto oracle = test::make_plain_backend();
         const auto expected = test::run_logits(test::sum_of_planes(nested, level), *oracle, tokens);
         ASSERT_TRUE(expected) << expected.error().message;

@@ -40,13 +40,9 @@ struct NestedModel {
   }
 };
 
-void set_checkpoint_level(Checkpoint& checkpoint, int32_t level) {
-  checkpoint.set_uint(std::string(kNestedLevelKey), static_cast<uint32_t>(level));
-}
-
 double kl_at(const Checkpoint& base, Checkpoint& nested, int32_t level,
              const TokenWindows& held_out) {
-  set_checkpoint_level(nested, level);
+  EXPECT_TRUE(set_checkpoint_level(nested, level));
   const auto quality = measure_quality(base, nested, held_out);
   EXPECT_TRUE(quality) << quality.error().message;
   return quality ? quality->kl_mean : NAN;
@@ -121,8 +117,8 @@ TEST(Nested, EveryFamily) {
     ASSERT_TRUE(packed) << packed.error().message;
     const auto tokens = test::random_tokens(20, config->n_vocab, 2);
     for (const int32_t level : {0, 40, 100}) {
-      set_checkpoint_level(nested, level);
-      set_checkpoint_level(packed->checkpoint, level);
+      ASSERT_TRUE(set_checkpoint_level(nested, level));
+      ASSERT_TRUE(set_checkpoint_level(packed->checkpoint, level));
       auto left = cpu::create_cpu_backend();
       auto right = cpu::create_cpu_backend();
       const auto expected = test::run_logits(nested, **left, tokens);
@@ -151,7 +147,7 @@ TEST(Nested, CostsRiseWithTheLevel) {
   const auto base_cost = model_cost(*model.base);
   ModelCost last;
   for (int32_t level = 0; level <= 100; ++level) {
-    set_checkpoint_level(nested, level);
+    ASSERT_TRUE(set_checkpoint_level(nested, level));
     const auto cost = model_cost(nested);
     ASSERT_TRUE(cost) << cost.error().message;
     EXPECT_EQ(cost->parameters, base_cost->parameters);
