@@ -16,7 +16,7 @@ namespace ac {
 
 struct NestedOptions {
   QuantiseOptions base = {};   // Q4_0, compensated
-  size_t order_tokens = 2048;  // of the calibration text, for measuring the order
+  size_t order_tokens = 1024;  // of the calibration text, for measuring the order
 };
 std::string nested_text(const NestedOptions& options);
 

@@ -54,7 +54,7 @@ TEST(Recipe, EveryNumberIsInTheText) {
   EXPECT_EQ(recipe->variants[2].levels(), (std::vector<int32_t>{0, 25, 100}));
   EXPECT_EQ(level_id("fine", 25), "fine.25");
   texts.push_back(recipe->variants[3].chain[0]->text());
-  EXPECT_EQ(texts.back(), "quantise nested damping=0.01 reorder=yes order_tokens=2048");
+  EXPECT_EQ(texts.back(), "quantise nested damping=0.01 reorder=yes order_tokens=1024");
   EXPECT_EQ(recipe->variants[3].levels(), (std::vector<int32_t>{0, 50, 100}));
   EXPECT_TRUE(recipe->variants[3].chain[0]->needs_calibration());
   // A line's text, read again, says the same.
