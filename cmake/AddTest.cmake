@@ -7,8 +7,8 @@ function(ac_add_test name)
   # Where data made by others lies beside a checkout; tests that need it skip with a message without it.
   target_compile_definitions(${name} PRIVATE AC_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data"
                                              AC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  # Tests are compiled often and run briefly.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  target_compile_options(${name} PRIVATE ${AC_TEST_OPTIONS})
+  ac_precompile(${name} test)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)

@@ -79,10 +79,10 @@ GemmOperand Gemm::collected(size_t n_rows, size_t k, bool is_transposed, bool is
 }
 
 void Gemm::collect(const GemmOperand& whole, const GemmSource& from, size_t k_begin,
-                   void (*pack)(const PackBf16Args&) noexcept) const noexcept {
+                   Pack GemmKernels::*pack) const noexcept {
   auto* to = const_cast<std::byte*>(whole.data);
   if (kind_ == GemmKind::kBf16) {
-    return pack({.from = from.data,
+    return (gemm_->*pack)({.from = from.data,
                  .stride = from.stride,
                  .is_transposed = from.is_transposed,
                  .n_rows = from.n_rows,
@@ -102,12 +102,12 @@ void Gemm::collect(const GemmOperand& whole, const GemmSource& from, size_t k_be
 
 void Gemm::collect_a(const GemmOperand& whole, const GemmSource& from,
                      size_t k_begin) const noexcept {
-  collect(whole, from, k_begin, gemm_->pack_a);
+  collect(whole, from, k_begin, &GemmKernels::pack_a);
 }
 
 void Gemm::collect_b(const GemmOperand& whole, const GemmSource& from,
                      size_t k_begin) const noexcept {
-  collect(whole, from, k_begin, gemm_->pack_b);
+  collect(whole, from, k_begin, &GemmKernels::pack_b);
 }
 
 GemmOperand Gemm::rows(const GemmOperand& operand, size_t begin, size_t n) const noexcept {

@@ -71,10 +71,11 @@ class Gemm {
                 Store store) const noexcept;
 
  private:
+  using Pack = void (*)(const PackBf16Args&) noexcept;
   void collect(const GemmOperand& whole, const GemmSource& from, size_t k_begin,
-               void (*pack)(const PackBf16Args&) noexcept) const noexcept;
+               Pack GemmKernels::*pack) const noexcept;
 
-  const GemmKernels* gemm_;
+  const GemmKernels* gemm_;  // null: kF32 only
   GemmKind kind_;
 };
 

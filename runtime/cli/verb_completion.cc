@@ -10,7 +10,7 @@ namespace ac::cli {
 namespace {
 
 // For single quotes of a shell.
-std::string quoted(std::string_view text) {
+std::string shell_quoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'') {
@@ -58,12 +58,13 @@ void write_bash() {
   print("  local verb=${{COMP_WORDS[1]}} flags='' words=''\n");
   print("  COMPREPLY=()\n");
   print("  if ((COMP_CWORD == 1)); then\n");
-  print("    COMPREPLY=($(compgen -W {} -- \"$word\"))\n    return\n  fi\n", quoted(first_words()));
+  print("    COMPREPLY=($(compgen -W {} -- \"$word\"))\n    return\n  fi\n",
+        shell_quoted(first_words()));
   for (const auto& [group, words] : second_words()) {
     print("  if [[ $verb == {} ]]; then\n", group);
     print(
         "    if ((COMP_CWORD == 2)); then COMPREPLY=($(compgen -W {} -- \"$word\")); return; fi\n",
-        quoted(words));
+        shell_quoted(words));
     print("    verb=\"$verb ${{COMP_WORDS[2]}}\"\n  fi\n");
   }
   print("  case $verb in\n");
@@ -73,14 +74,14 @@ void write_bash() {
       flags += fmt::format("{}{}", flags.empty() ? "" : " ", flag.name);
       if (flag.value.find('|') != std::string::npos) {
         choices +=
-            fmt::format("        {}) words={} ;;\n", flag.name, quoted(words_of(flag.value)));
+            fmt::format("        {}) words={} ;;\n", flag.name, shell_quoted(words_of(flag.value)));
       } else if (!flag.value.empty() && !wants_file(flag.value)) {
         choices += fmt::format("        {}) return ;;\n", flag.name);
       }
     }
-    print("    {})\n      flags={}\n", quoted(verb->name), quoted(flags));
+    print("    {})\n      flags={}\n", shell_quoted(verb->name), shell_quoted(flags));
     if (verb->arguments.find('|') != std::string_view::npos) {
-      print("      words={}\n", quoted(words_of(std::string(verb->arguments))));
+      print("      words={}\n", shell_quoted(words_of(std::string(verb->arguments))));
     }
     if (!choices.empty()) print("      case $before in\n{}      esac\n", choices);
     print("      ;;\n");
@@ -115,7 +116,7 @@ void write_zsh() {
   }
   print("  shift words\n  ((CURRENT--))\n  case $verb in\n");
   for (const Verb* verb : verbs()) {
-    print("    {})\n      _arguments \\\n", quoted(verb->name));
+    print("    {})\n      _arguments \\\n", shell_quoted(verb->name));
     for (const Flag& flag : flags_of(*verb)) {
       std::string action;
       if (flag.value.find('|') != std::string::npos) {
@@ -124,12 +125,13 @@ void write_zsh() {
         action = wants_file(flag.value) ? ":file:_files" : ":value: ";
       }
       print("        {} \\\n",
-            quoted(fmt::format("{}[{}]{}", flag.name, zsh_text(flag.help), action)));
+            shell_quoted(fmt::format("{}[{}]{}", flag.name, zsh_text(flag.help), action)));
     }
     const bool choices = verb->arguments.find('|') != std::string_view::npos;
     print("        {}\n      ;;\n",
-          quoted(choices ? fmt::format("*:argument:({})", words_of(std::string(verb->arguments)))
-                         : std::string("*:argument:_files")));
+          shell_quoted(choices
+                           ? fmt::format("*:argument:({})", words_of(std::string(verb->arguments)))
+                           : std::string("*:argument:_files")));
   }
   print("  esac\n}}\n");
   print(
@@ -147,31 +149,31 @@ void write_fish() {
     std::string condition = fmt::format("__fish_seen_subcommand_from {}", first);
     if (space == std::string_view::npos) {
       print("complete -c agentcompress -n __fish_use_subcommand -a {} -d {}\n", first,
-            quoted(verb->summary));
+            shell_quoted(verb->summary));
     } else {
       const std::string second(verb->name.substr(space + 1));
       if (groups.at(first).starts_with(second)) {
         print("complete -c agentcompress -n __fish_use_subcommand -a {}\n", first);
       }
       print("complete -c agentcompress -n {} -f -a {} -d {}\n",
-            quoted(fmt::format("{}; and not __fish_seen_subcommand_from {}", condition,
-                               groups.at(first))),
-            second, quoted(verb->summary));
+            shell_quoted(fmt::format("{}; and not __fish_seen_subcommand_from {}", condition,
+                                     groups.at(first))),
+            second, shell_quoted(verb->summary));
       condition += fmt::format("; and __fish_seen_subcommand_from {}", second);
     }
     if (verb->arguments.find('|') != std::string_view::npos) {
-      print("complete -c agentcompress -n {} -f -a {}\n", quoted(condition),
-            quoted(words_of(std::string(verb->arguments))));
+      print("complete -c agentcompress -n {} -f -a {}\n", shell_quoted(condition),
+            shell_quoted(words_of(std::string(verb->arguments))));
     }
     for (const Flag& flag : flags_of(*verb)) {
       std::string value;
       if (flag.value.find('|') != std::string::npos) {
-        value = fmt::format(" -x -a {}", quoted(words_of(flag.value)));
+        value = fmt::format(" -x -a {}", shell_quoted(words_of(flag.value)));
       } else if (!flag.value.empty()) {
         value = wants_file(flag.value) ? " -r" : " -x";
       }
-      print("complete -c agentcompress -n {} -l {}{} -d {}\n", quoted(condition),
-            flag.name.substr(2), value, quoted(flag.help));
+      print("complete -c agentcompress -n {} -l {}{} -d {}\n", shell_quoted(condition),
+            flag.name.substr(2), value, shell_quoted(flag.help));
     }
   }
 }

@@ -26,4 +26,21 @@ std::string_view error_code_name(ErrorCode code) {
   return "unknown";
 }
 
+Error::Error() = default;
+Error::Error(ErrorCode error_code, std::string text) : code(error_code), message(std::move(text)) {}
+Error::Error(const Error& other) = default;
+Error::Error(Error&& other) noexcept = default;
+Error& Error::operator=(const Error& other) = default;
+Error& Error::operator=(Error&& other) noexcept = default;
+Error::~Error() = default;
+
+Error fail_with(ErrorCode code, fmt::string_view format, fmt::format_args arguments) {
+  return {code, fmt::vformat(format, arguments)};
+}
+
+Error with_context(Error error, std::string_view where) {
+  error.message = fmt::format("{}: {}", where, error.message);
+  return error;
+}
+
 }  // namespace ac

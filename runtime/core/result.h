@@ -7,10 +7,11 @@
 
 #include <fmt/core.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "runtime/core/check.h"
 
@@ -32,46 +33,74 @@ enum class ErrorCode {
 std::string_view error_code_name(ErrorCode code);
 
 // An error says what failed, where, what was expected and what was found.
+// Every function that may fail has paths that copy and destroy errors; those are calls, for they
+// are rare, and inline they were much of the code.
 struct Error {
+  Error();
+  Error(ErrorCode error_code, std::string text);
+  Error(const Error& other);
+  Error(Error&& other) noexcept;
+  Error& operator=(const Error& other);
+  Error& operator=(Error&& other) noexcept;
+  ~Error();
+
   ErrorCode code = ErrorCode::kInvalidArgument;
   std::string message;
 };
 
+// fail() with its arguments gathered.
+[[nodiscard]] Error fail_with(ErrorCode code, fmt::string_view format, fmt::format_args arguments);
+
 // Builds an Error from a format string: `return fail(ErrorCode::kNotFound, "no variant '{}'", id);`
 template <class... Args>
 [[nodiscard]] Error fail(ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {
-  return Error{code, fmt::format(format, std::forward<Args>(args)...)};
+  return fail_with(code, format, fmt::make_format_args(args...));
 }
 
 // Puts where in front of what: "stories.zoo: member 'q4_0': <message>".
-[[nodiscard]] inline Error with_context(Error error, std::string_view where) {
-  error.message = fmt::format("{}: {}", where, error.message);
-  return error;
-}
+[[nodiscard]] Error with_context(Error error, std::string_view where);
 
+// A union by hand: std::variant's visitation took a tenth of the compile time of files that use
+// many types of result.
 template <class T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}    // NOLINT: implicit
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
+  Result(T value) : ok_(true), value_(std::move(value)) {}       // NOLINT: implicit
+  Result(Error error) : ok_(false), error_(std::move(error)) {}  // NOLINT: implicit
 
-  bool has_value() const { return state_.index() == 0; }
-  explicit operator bool() const { return has_value(); }
+  Result(const Result& other) requires std::is_copy_constructible_v<T> : ok_(other.ok_) {
+    if (ok_) {
+      std::construct_at(&value_, other.value_);
+    } else {
+      std::construct_at(&error_, other.error_);
+    }
+  }
+  Result(Result&& other) noexcept : ok_(other.ok_) { take(other); }
+  Result& operator=(Result other) noexcept {
+    destroy();
+    ok_ = other.ok_;
+    take(other);
+    return *this;
+  }
+  ~Result() { destroy(); }
+
+  bool has_value() const { return ok_; }
+  explicit operator bool() const { return ok_; }
 
   // REQUIRES: has_value().
   T& value() & {
-    AC_CHECK(has_value());
-    return *std::get_if<0>(&state_);
+    AC_CHECK(ok_);
+    return value_;
   }
   const T& value() const& {
-    AC_CHECK(has_value());
-    return *std::get_if<0>(&state_);
+    AC_CHECK(ok_);
+    return value_;
   }
   T&& value() && {
-    AC_CHECK(has_value());
-    return std::move(*std::get_if<0>(&state_));
+    AC_CHECK(ok_);
+    return std::move(value_);
   }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
@@ -81,12 +110,31 @@ class [[nodiscard]] Result {
 
   // REQUIRES: !has_value().
   const Error& error() const {
-    AC_CHECK(!has_value());
-    return *std::get_if<1>(&state_);
+    AC_CHECK(!ok_);
+    return error_;
   }
 
  private:
-  std::variant<T, Error> state_;
+  void take(Result& other) noexcept {
+    if (ok_) {
+      std::construct_at(&value_, std::move(other.value_));
+    } else {
+      std::construct_at(&error_, std::move(other.error_));
+    }
+  }
+  void destroy() noexcept {
+    if (ok_) {
+      std::destroy_at(&value_);
+    } else {
+      std::destroy_at(&error_);
+    }
+  }
+
+  bool ok_;
+  union {
+    T value_;
+    Error error_;
+  };
 };
 
 template <>
@@ -118,9 +166,9 @@ using Status = Result<void>;
 // declares x with the value.
 #define AC_TRY(declaration, expression) \
   AC_TRY_INNER(AC_CONCAT(ac_try_, __LINE__), declaration, expression)
-#define AC_TRY_INNER(temporary, declaration, expression)    \
-  auto temporary = (expression);                            \
-  if (!temporary.has_value()) return temporary.error();     \
+#define AC_TRY_INNER(temporary, declaration, expression) \
+  auto temporary = (expression);                         \
+  if (!temporary.has_value()) return temporary.error();  \
   declaration = std::move(*temporary)
 
 // AC_TRY_STATUS(f()): the same for an operation without a value.

@@ -109,10 +109,13 @@ class PlainBackend final : public Backend {
     AC_CHECK(index(x.n_cols) == w.n_in);
     const Value out = make(index(x.n_rows), w.n_out);
     for (size_t r = 0; r < index(x.n_rows); ++r) {
+      const double* from = row(x, r).data();
+      double* to = row(out, r).data();
       for (size_t o = 0; o < w.n_out; ++o) {
+        const double* by = &w.values[o * w.n_in];
         double sum = bias == WeightId::kNone ? 0 : weight(bias).values[o];
-        for (size_t i = 0; i < w.n_in; ++i) sum += row(x, r)[i] * w.values[o * w.n_in + i];
-        row(out, r)[o] = sum;
+        for (size_t i = 0; i < w.n_in; ++i) sum += from[i] * by[i];
+        to[o] = sum;
       }
     }
     return out;
@@ -163,17 +166,19 @@ class PlainBackend final : public Backend {
         std::vector<double> p;
         for (size_t s = begin; s < end; ++s) {
           double score = 0;
-          for (size_t i = 0; i < d; ++i) score += row(q, t)[h * d + i] * from.k[s * n + at + i];
+          const double* query = &row(q, t)[h * d];
+          const double* key = &from.k[s * n + at];
+          for (size_t i = 0; i < d; ++i) score += query[i] * key[i];
           score *= static_cast<double>(options.scale);
           p.push_back(cap > 0 ? cap * std::tanh(score / cap) : score);
         }
         const double top = *std::max_element(p.begin(), p.end());
         double sum = 0;
         for (double& value : p) sum += value = std::exp(value - top);
+        double* mixed = &row(out, t)[h * d];
         for (size_t s = begin; s < end; ++s) {
-          for (size_t i = 0; i < d; ++i) {
-            row(out, t)[h * d + i] += p[s - begin] / sum * from.v[s * n + at + i];
-          }
+          const double* value = &from.v[s * n + at];
+          for (size_t i = 0; i < d; ++i) mixed[i] += p[s - begin] / sum * value[i];
         }
       }
     }
