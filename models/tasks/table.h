@@ -45,6 +45,9 @@ struct TableTruth {
   std::vector<Asked> asked;
 };
 
+// Whether one of the comparisons is a difference or a change.
+bool asks_for_difference(const TableTruth& truth);
+
 std::string decimal(int64_t value, int decimals);
 std::string with_unit(int64_t value, const Column& column);  // "5.2 mm", "12%"
 // What differences of the column are in: percentage points for percentages.

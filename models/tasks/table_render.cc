@@ -139,6 +139,12 @@ std::string comparison(const Table& table, const Asked& asked) {
 
 }  // namespace
 
+bool asks_for_difference(const TableTruth& truth) {
+  return std::any_of(truth.asked.begin(), truth.asked.end(), [](const Asked& asked) {
+    return asked.operation == Operation::kDifference || asked.operation == Operation::kChange;
+  });
+}
+
 std::string decimal(int64_t value, int decimals) {
   std::string digits = std::to_string(std::abs(value));
   const auto places = static_cast<size_t>(decimals);

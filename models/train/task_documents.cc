@@ -1,22 +1,10 @@
 #include "models/train/task_documents.h"
 
-#include <algorithm>
 #include <numeric>
 
 #include "models/tasks/workflow.h"
 
 namespace ac {
-namespace {
-
-bool asks_for_difference(const tasks::Task& task) {
-  const auto& asked = std::get<tasks::TableTruth>(task.truth).asked;
-  return std::ranges::any_of(asked, [](const tasks::Asked& one) {
-    return one.operation == tasks::Operation::kDifference ||
-           one.operation == tasks::Operation::kChange;
-  });
-}
-
-}  // namespace
 
 tasks::TaskKind TaskDocuments::kind(double at) const {
   double left = at * std::accumulate(mix_.kinds.begin(), mix_.kinds.end(), 0.0);
@@ -33,10 +21,13 @@ tasks::TaskKind TaskDocuments::kind(double at) const {
 
 tasks::Task TaskDocuments::task(tasks::TaskKind kind, tasks::Field field, tasks::Wording wording,
                                 Rng& rng) const {
-  const bool wants_difference = kind == tasks::TaskKind::kDataToText && rng.uniform() < mix_.differences;
+  const bool wants_difference =
+      kind == tasks::TaskKind::kDataToText && rng.uniform() < mix_.differences;
   while (true) {
     tasks::Task task = tasks::make_task(kind, field, split_, rng.next(), wording);
-    if (!wants_difference || asks_for_difference(task)) return task;
+    if (!wants_difference || asks_for_difference(std::get<tasks::TableTruth>(task.truth))) {
+      return task;
+    }
   }
 }
 

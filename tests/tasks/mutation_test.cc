@@ -83,13 +83,6 @@ void expect_all_caught(TaskKind kind, const std::vector<Named>& mutations, int a
     EXPECT_GE(applied[mutation.name], at_least) << mutation.name;
 }
 
-bool asks_for_difference(const Task& task) {
-  const auto& asked = std::get<TableTruth>(task.truth).asked;
-  return std::any_of(asked.begin(), asked.end(), [](const Asked& one) {
-    return one.operation == Operation::kDifference || one.operation == Operation::kChange;
-  });
-}
-
 TEST(Mutation, Citation) {
   const auto replace = [](std::string_view from, std::string_view to) {
     return [from, to](const Task& task, Rng&) { return once(task.answer, from, to); };
@@ -198,7 +191,7 @@ TEST(Mutation, Table) {
         [&](const Task& task, Rng& rng) {
           // Values that are subtracted are said once more.
           const std::string described = describe(truth(task));
-          if (described.empty() || asks_for_difference(task)) return std::string();
+          if (described.empty() || asks_for_difference(truth(task))) return std::string();
           return (truth(task).layout == Layout::kBullets ? without_line(described, rng)
                                                          : without_sentence(described, rng)) +
                  task.answer.substr(described.size());
