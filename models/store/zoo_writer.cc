@@ -38,7 +38,7 @@ class TarWriter {
   explicit TarWriter(FileWriter& out) : out_(out), archive_(archive_write_new()) {}
   ~TarWriter() {
     if (archive_ == nullptr) return;
-    archive_write_fail(archive_);  // nothing more is written
+    abandoned_ = true;
     archive_write_free(archive_);
   }
   TarWriter(const TarWriter&) = delete;
@@ -78,7 +78,7 @@ class TarWriter {
     sealing_ = sealed;
     while (!bytes.empty()) {
       const la_ssize_t n = archive_write_data(archive_, bytes.data(), bytes.size());
-      if (n <= 0) {
+      if (n <= 0 || failure_) {
         sealing_ = true;
         return error();
       }
@@ -102,25 +102,24 @@ class TarWriter {
   }
 
  private:
+  // Always well, as far as libarchive knows: a writer that it has seen fail never frees what it
+  // holds for this callback. check() and data() look at failure_.
   static la_ssize_t on_write(archive*, void* self, const void* data, size_t n_bytes) {
     auto& tar = *static_cast<TarWriter*>(self);
+    if (tar.failure_ || tar.abandoned_) return static_cast<la_ssize_t>(n_bytes);
     const std::span<const std::byte> bytes(static_cast<const std::byte*>(data), n_bytes);
     if (tar.sealing_ && !tar.seal_taken_) tar.seal_.update(bytes);
-    if (Status status = tar.out_.write(bytes); !status) {
-      tar.failure_ = status.error();
-      archive_set_error(tar.archive_, EIO, "%s", tar.failure_->message.c_str());
-      return -1;
-    }
+    if (Status status = tar.out_.write(bytes); !status) tar.failure_ = status.error();
     return static_cast<la_ssize_t>(n_bytes);
   }
 
   Error error() {
-    if (failure_) return *failure_;  // what the file said, rather than what libarchive made of it
+    if (failure_) return *failure_;
     const char* text = archive_error_string(archive_);
     return fail(ErrorCode::kIo, "cannot write the archive: {}", text == nullptr ? "unknown" : text);
   }
   Status check(int code) {
-    if (code == ARCHIVE_OK) return {};
+    if (code == ARCHIVE_OK && !failure_) return {};
     return error();
   }
 
@@ -129,6 +128,7 @@ class TarWriter {
   Sha256 seal_;
   bool sealing_ = true;
   bool seal_taken_ = false;
+  bool abandoned_ = false;  // the destructor closes the archive, but nothing more is written
   uint64_t left_bytes_ = 0;
   std::optional<Error> failure_;
 };

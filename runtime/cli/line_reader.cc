@@ -49,7 +49,8 @@ LineReader::LineReader() {
   el_set(line, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   // While a line is edited, Ctrl-C is a key and not a signal.
   el_set(line, EL_SETTY, "-d", "-isig", nullptr);
-  el_set(line, EL_ADDFN, "ac-clear", "forget the line", &Editor::on_control_c);
+  // Wide, because of narrow names libedit keeps copies that it never frees.
+  el_wset(line, EL_ADDFN, L"ac-clear", L"forget the line", &Editor::on_control_c);
   el_set(line, EL_BIND, "^C", "ac-clear", nullptr);
   editor_ = std::move(editor);
 }

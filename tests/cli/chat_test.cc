@@ -100,7 +100,12 @@ class Terminal {
     }
     return shown_.find(text, seen_) != std::string::npos;
   }
+  // What the program still says is shown too.
   int end() {
+    char chunk[4096];
+    for (ssize_t n; (n = ::read(master_, chunk, sizeof chunk)) > 0;) {
+      shown_.append(chunk, static_cast<size_t>(n));
+    }
     const int code = wait_for(pid_);
     close(master_);
     return code;
