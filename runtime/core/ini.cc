@@ -8,6 +8,9 @@
 namespace ac {
 namespace {
 
+// inih keeps so much of a section's name and forgets the rest without a word.
+constexpr size_t kSectionBytes = 49;
+
 struct Reader {
   std::string_view rest;
   int line = 0;
@@ -41,6 +44,15 @@ Status check_lines(std::string_view text, std::string_view origin) {
     if (one.size() > kIniLineBytes) {
       return fail(ErrorCode::kInvalidArgument, "{}:{}: the line has {} bytes, expected at most {}",
                   origin, line, one.size(), kIniLineBytes);
+    }
+    const size_t bracket = one.find_first_not_of(" \t");
+    if (bracket != std::string_view::npos && one[bracket] == '[') {
+      const size_t n_name = std::min(one.find(']', bracket), one.size()) - bracket - 1;
+      if (n_name > kSectionBytes) {
+        return fail(ErrorCode::kInvalidArgument,
+                    "{}:{}: the name of the section has {} bytes, expected at most {}", origin,
+                    line, n_name, kSectionBytes);
+      }
     }
     for (size_t i = 0; i < one.size(); ++i) {
       const auto byte = static_cast<unsigned char>(one[i]);

@@ -125,6 +125,10 @@ TEST(SettingsIni, BytesThatAreNotText) {
             "lab.ini:3: control character 0x00 at column 3, expected text");
   const std::string long_line = "version=1\n#" + std::string(5000, 'x') + "\n";
   EXPECT_EQ(ini_error(long_line), "lab.ini:2: the line has 5001 bytes, expected at most 4096");
+  EXPECT_EQ(ini_error("version = 1\n  [" + std::string(50, 'a') + "]\n"),
+            "lab.ini:2: the name of the section has 50 bytes, expected at most 49");
+  EXPECT_EQ(ini_error("version = 1\n[" + std::string(60, 'a')),
+            "lab.ini:2: the name of the section has 60 bytes, expected at most 49");
   // A line longer than inih's default buffer of 200 bytes stays one line.
   EXPECT_EQ(ini_error("version=1\n[remote]\nurl=" + std::string(4000, 'x') + "\n"), "");
   // Names longer than inih keeps are still unknown names.
