@@ -22,7 +22,8 @@ constexpr uint64_t kMaxFactsBytes = 4u << 20;
 struct Texts {
   TokenWindows calibration;
   TokenWindows held_out;
-  TokenWindows recovery;
+  TokenWindows recovery;      // empty where no technique learns
+  std::string recovery_line;  // as in `lines`
   std::vector<std::string> lines;  // for the manifest
   uint64_t hash = 0;
 };
@@ -56,13 +57,13 @@ Result<Texts> read_texts(const BuildOptions& options, const Recipe& recipe,
   };
   AC_TRY(texts.calibration, pack(split.calibration, recipe.calibrate_tokens));
   AC_TRY(texts.held_out, pack(split.held_out, recipe.measure_tokens));
-  AC_TRY(texts.recovery, pack(split.calibration, recipe.recover_tokens));
-  const bool calibrates =
-      std::any_of(recipe.variants.begin(), recipe.variants.end(), [](const RecipeVariant& variant) {
-        return std::any_of(variant.chain.begin(), variant.chain.end(),
-                           [](const auto& technique) { return technique->needs_calibration(); });
-      });
-  if (calibrates) {
+  const auto any_technique = [&](bool (Technique::*asks)() const) {
+    return std::any_of(recipe.variants.begin(), recipe.variants.end(), [&](const auto& variant) {
+      return std::any_of(variant.chain.begin(), variant.chain.end(),
+                         [&](const auto& technique) { return ((*technique).*asks)(); });
+    });
+  };
+  if (any_technique(&Technique::needs_calibration)) {
     const size_t limit = recipe.calibrate_tokens;
     if (Status status = check_enough_tokens(config, texts.calibration.tokens.size()); !status) {
       const bool cut = texts.calibration.tokens.size() + static_cast<size_t>(window) > limit;
@@ -80,6 +81,12 @@ Result<Texts> read_texts(const BuildOptions& options, const Recipe& recipe,
                            texts.calibration, window),
                  text_line("measure", judge, split.held_out, texts.held_out, window)};
   texts.hash = hash_of(split.calibration);
+  if (any_technique(&Technique::learns)) {
+    AC_TRY(texts.recovery, pack(split.calibration, recipe.recover_tokens));
+    texts.recovery_line = text_line("recover", options.calibration_path, split.calibration,
+                                    texts.recovery, window);
+    texts.lines.push_back(texts.recovery_line);
+  }
   return texts;
 }
 
@@ -123,9 +130,15 @@ class Builder {
     }
   }
 
+  // What `technique` makes of what `key` stands for, with all the text that it reads.
+  std::string next_key(std::string_view key, const Technique& technique) const {
+    return derived_key(key, technique.learns() ? technique.text() + "\n" + texts_.recovery_line
+                                               : technique.text());
+  }
+
   Result<Made> make(const RecipeVariant& recipe) {
     std::string key = base_key_;
-    for (const auto& technique : recipe.chain) key = derived_key(key, technique->text());
+    for (const auto& technique : recipe.chain) key = next_key(key, *technique);
     const std::string name =
         derived_key(key, recipe.id + texts_.lines[1] + options_.score_text);
     const std::string weights_file = name + "-variant.gguf";
@@ -194,7 +207,7 @@ class Builder {
     const uint64_t steps = recipe.chain.size() + 1;
     for (size_t i = 0; i < recipe.chain.size(); ++i) {
       const Technique& technique = *recipe.chain[i];
-      const std::string next_key = derived_key(key, technique.text());
+      const std::string made_key = next_key(key, technique);
       const auto progress = [&, i](uint64_t done, uint64_t total, std::string_view note) {
         const double part =
             static_cast<double>(done) / static_cast<double>(std::max<uint64_t>(1, total));
@@ -207,7 +220,7 @@ class Builder {
            .from = from,
            .folder = &folder_,
            .from_key = key,
-           .key = next_key,
+           .key = made_key,
            .team = &team_,
            .moments = [&](int32_t layer) { return moments(*from, key, layer, progress); },
            .calibration = &texts_.calibration,
@@ -216,7 +229,7 @@ class Builder {
       AC_TRY(StageResult result, technique.apply(stage));
       made.notes.insert(made.notes.end(), result.notes.begin(), result.notes.end());
       from = std::make_shared<const Checkpoint>(std::move(result.checkpoint));
-      key = next_key;
+      key = made_key;
     }
     made.checkpoint = assemble(from, {});
     return made;

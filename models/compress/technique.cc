@@ -224,6 +224,7 @@ class RecoverTechnique final : public Technique {
   }
   // It learns from the same text; what is enough for moments is little for it.
   bool needs_calibration() const override { return true; }
+  bool learns() const override { return true; }
   Result<StageResult> apply(const Stage& stage) const override { return recover(stage, options); }
 };
 

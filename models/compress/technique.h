@@ -19,6 +19,8 @@ class Technique {
   // The name and every number, defaults too: the same text, the same result. For the manifest.
   virtual std::string text() const = 0;
   virtual bool needs_calibration() const = 0;
+  // Whether it learns from stage.recovery().
+  virtual bool learns() const { return false; }
   // Levels of precision of which each becomes a variant of its own; empty: there is one precision.
   virtual std::vector<int32_t> levels() const { return {}; }
   virtual Result<StageResult> apply(const Stage& stage) const = 0;

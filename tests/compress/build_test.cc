@@ -74,6 +74,20 @@ class Build : public ::testing::Test {
     EXPECT_FALSE(exists("a.zoo"));
   }
 
+  void expect_same_for_any_threads() {
+    std::vector<std::string> hashes;
+    for (const int n_threads : {1, 2}) {
+      BuildOptions build = options();
+      build.n_threads = n_threads;
+      const auto report = build_zoo(build);
+      ASSERT_TRUE(report) << report.error().message;
+      std::string all;
+      for (const ZooMember& member : report->manifest.members) all += member.sha256;
+      hashes.push_back(all);
+    }
+    EXPECT_EQ(hashes[0], hashes[1]);
+  }
+
   TemporaryFolder folder_;
   std::optional<Checkpoint> base_;
 };
@@ -256,33 +270,46 @@ TEST_F(Build, NestedLevelsAreVariantsOfOneMember) {
   EXPECT_EQ(packed.error().code, ErrorCode::kUnsupported) << packed.error().message;
 }
 
-TEST_F(Build, TheSameForAnyNumberOfThreads) {
-  std::vector<std::string> hashes;
-  for (const int n_threads : {1, 2}) {
-    BuildOptions build = options();
-    build.n_threads = n_threads;
-    const auto report = build_zoo(build);
-    ASSERT_TRUE(report) << report.error().message;
-    std::string all;
-    for (const ZooMember& member : report->manifest.members) all += member.sha256;
-    hashes.push_back(all);
-  }
-  EXPECT_EQ(hashes[0], hashes[1]);
+// What was learned from one text is not taken for what another teaches.
+TEST_F(Build, LearnedPartsKnowTheirText) {
+  const auto recipe = [&](int tokens) {
+    spill(folder_ / "recipe.ini",
+          fmt::format("version = 1\n[calibrate]\ntokens = 2000\nwindow = 32\n[recover]\n"
+                      "tokens = {}\n[taught]\nlow_rank = keep=0.7\nrecover = full tokens=3000 "
+                      "tokens_per_step=500 look_every=1 learning_rate=0.01\nquantise = q8_0\n",
+                      tokens));
+  };
+  const auto hash_of_weights = [&] {
+    const auto report = build_zoo(options());
+    EXPECT_TRUE(report) << report.error().message;
+    EXPECT_EQ(report->manifest.recipe.size(), 3u);
+    for (const ZooMember& member : report->manifest.members) {
+      if (member.name == "variants/taught.gguf") return member.sha256;
+    }
+    return std::string();
+  };
+  recipe(1500);
+  set_file_writer_factory_for_tests(
+      [&](const std::string& path) -> Result<std::unique_ptr<FileWriter>> {
+        if (path.ends_with("a.zoo")) return fail(ErrorCode::kIo, "cannot write {}", path);
+        return std::unique_ptr<FileWriter>(std::make_unique<SimpleFile>(path));
+      });
+  ASSERT_FALSE(build_zoo(options()));
+  set_file_writer_factory_for_tests(nullptr);
+  ASSERT_TRUE(exists("a.zoo.build"));
+  recipe(3000);
+  const std::string after_another = hash_of_weights();
+  const std::string alone = hash_of_weights();
+  EXPECT_EQ(after_another, alone);
+  recipe(1500);
+  EXPECT_NE(hash_of_weights(), alone);
 }
+
+TEST_F(Build, TheSameForAnyNumberOfThreads) { expect_same_for_any_threads(); }
 
 TEST_F(Build, NestedTheSameForAnyNumberOfThreads) {
   spill(folder_ / "recipe.ini", kNestedRecipe);
-  std::vector<std::string> hashes;
-  for (const int n_threads : {1, 2}) {
-    BuildOptions build = options();
-    build.n_threads = n_threads;
-    const auto report = build_zoo(build);
-    ASSERT_TRUE(report) << report.error().message;
-    std::string all;
-    for (const ZooMember& member : report->manifest.members) all += member.sha256;
-    hashes.push_back(all);
-  }
-  EXPECT_EQ(hashes[0], hashes[1]);
+  expect_same_for_any_threads();
 }
 
 TEST_F(Build, BadInput) {

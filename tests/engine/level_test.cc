@@ -8,13 +8,22 @@
 #include "models/arch/model.h"
 #include "runtime/engine/memory.h"
 #include "runtime/engine/session.h"
+#include "tests/engine/endless.h"
 #include "tests/support/plain_backend.h"
 #include "tests/support/random_model.h"
 
 namespace ac {
 namespace {
 
+using test::prompt_of;
 using testing::HasSubstr;
+
+// And tells how likely every token was.
+GenerateOptions endless_with_logprobs(int32_t max_tokens) {
+  GenerateOptions options = test::endless(max_tokens);
+  options.n_logprobs = 1;
+  return options;
+}
 
 // A family whose logits are capped: random models of others are certain of what they say.
 Checkpoint nested_model() {
@@ -31,21 +40,6 @@ std::unique_ptr<Engine> engine_of(Checkpoint checkpoint, const EngineOptions& op
   auto engine = Engine::load_on(test::make_plain_backend(), std::move(checkpoint), options);
   EXPECT_TRUE(engine.has_value()) << engine.error().message;
   return engine ? std::move(*engine) : nullptr;
-}
-
-// Never ends by itself, and tells how likely every token was.
-GenerateOptions endless(int32_t max_tokens) {
-  GenerateOptions options;
-  options.max_tokens = max_tokens;
-  options.sampler.logit_bias = {{2, -std::numeric_limits<float>::infinity()}};
-  options.n_logprobs = 1;
-  return options;
-}
-
-std::vector<int32_t> prompt_of(size_t n, uint64_t seed) {
-  std::vector<int32_t> tokens = test::random_tokens(n, 256, seed);
-  for (int32_t& token : tokens) token += 3;
-  return tokens;
 }
 
 // The log-probability of each token of `answer` after `prompt`, on a backend by itself: every token
@@ -102,7 +96,7 @@ TEST(Level, ChangesInMidAnswerAndTheCacheStays) {
   // The prompt and five tokens with 4 bits, some with half, the rest with 8.
   std::vector<int32_t> asked;
   const auto level_at = [](int32_t n) { return n < 5 ? 0 : n < 9 ? 50 : 100; };
-  GenerateOptions options = endless(16);
+  GenerateOptions options = endless_with_logprobs(16);
   options.level_at = [&](int32_t n) {
     asked.push_back(n);
     return level_at(n);
@@ -129,11 +123,11 @@ TEST(Level, OfAnEngine) {
   const std::vector<int32_t> prompt = prompt_of(9, 2);
   const auto low = engine_of(nested_model(), {.level = 0});
   EXPECT_EQ(low->level(), 0);
-  const auto first = low->generate(prompt, endless(6));
+  const auto first = low->generate(prompt, endless_with_logprobs(6));
   ASSERT_TRUE(first);
   expect_replayed(*first, prompt, [](int32_t) { return 0; });
   // Between tokens, by who listens; the answer goes on at the new level.
-  GenerateOptions options = endless(12);
+  GenerateOptions options = endless_with_logprobs(12);
   size_t n_pieces = 0;
   options.on_text = [&](std::string_view) {
     if (++n_pieces == 1) {
@@ -144,7 +138,7 @@ TEST(Level, OfAnEngine) {
   ASSERT_TRUE(low->generate(prompt, options));
   EXPECT_EQ(low->level(), 100);
   // A prompt that is still in the cache is not read again.
-  const auto again = low->generate(prompt, endless(6));
+  const auto again = low->generate(prompt, endless_with_logprobs(6));
   ASSERT_TRUE(again);
   EXPECT_EQ(again->n_reused_tokens, 8);
   // The checkpoint's own level, and logits at the engine's.
@@ -165,7 +159,7 @@ TEST(Level, OfAnEngine) {
 TEST(Level, TheHighestOfAStep) {
   const auto engine = engine_of(nested_model(), {.n_slots = 2});
   const std::vector<std::vector<int32_t>> prompts = {prompt_of(7, 3), prompt_of(7, 4)};
-  std::vector<GenerateOptions> options = {endless(8), endless(8)};
+  std::vector<GenerateOptions> options = {endless_with_logprobs(8), endless_with_logprobs(8)};
   options[0].level_at = [](int32_t) { return 0; };
   options[1].level_at = [](int32_t n) { return n < 4 ? 50 : -7; };  // below 0 is 0
   const auto made = engine->generate_batch(prompts, options);
@@ -184,7 +178,7 @@ TEST(Level, WhereThereIsNone) {
   const Status set = engine->set_level(50);
   ASSERT_FALSE(set);
   EXPECT_EQ(set.error().code, ErrorCode::kInvalidArgument);
-  GenerateOptions options = endless(2);
+  GenerateOptions options = endless_with_logprobs(2);
   options.level_at = [](int32_t) { return 50; };
   const auto made = engine->generate(prompt_of(4, 1), options);
   ASSERT_FALSE(made);

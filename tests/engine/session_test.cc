@@ -10,12 +10,16 @@
 #include "runtime/engine/backends.h"
 #include "runtime/engine/memory.h"
 #include "tests/support/compare.h"
+#include "tests/engine/endless.h"
 #include "tests/support/plain_backend.h"
 #include "tests/support/random_model.h"
 #include "tests/support/reference_decoder.h"
 
 namespace ac {
 namespace {
+
+using test::prompt_of;
+using test::endless;
 
 using testing::HasSubstr;
 
@@ -28,20 +32,6 @@ std::unique_ptr<Engine> plain_engine(const EngineOptions& options = {}, uint64_t
   auto engine = Engine::load_on(test::make_plain_backend(), tiny(family, seed), options);
   EXPECT_TRUE(engine.has_value()) << engine.error().message;
   return engine ? std::move(*engine) : nullptr;
-}
-
-// Never ends by itself: the end-of-text token is banned.
-GenerateOptions endless(int32_t max_tokens) {
-  GenerateOptions options;
-  options.max_tokens = max_tokens;
-  options.sampler.logit_bias = {{2, -std::numeric_limits<float>::infinity()}};
-  return options;
-}
-
-std::vector<int32_t> prompt_of(size_t n, uint64_t seed) {
-  std::vector<int32_t> tokens = test::random_tokens(n, 256, seed);
-  for (int32_t& token : tokens) token += 3;
-  return tokens;
 }
 
 Generation generate(Engine& engine, std::span<const int32_t> prompt,
