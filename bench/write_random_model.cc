@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/formats/f16.h"
 #include "models/store/gguf.h"
 #include "runtime/core/rng.h"
 
@@ -35,15 +36,8 @@ constexpr Shape kShapes[] = {
     {"tinyllama-1.1b", 22, 2048, 32, 4, 5632, 32000, 2048, false, 10000.0f},
 };
 
-uint16_t half_bits(float value) {
-  const _Float16 half = static_cast<_Float16>(value);
-  uint16_t bits = 0;
-  std::memcpy(&bits, &half, sizeof bits);
-  return bits;
-}
-
 void put_half(std::byte* at, float value) {
-  const uint16_t bits = half_bits(value);
+  const uint16_t bits = cpu::f32_to_f16(value);
   std::memcpy(at, &bits, sizeof bits);
 }
 
