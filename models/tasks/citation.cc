@@ -204,9 +204,9 @@ Made<CitationTruth> make_in_text(Draw& draw, const std::vector<Reference>& refer
                 {cite_in_text(citation, choice.style)},
                 {reference}};
   made.answer = made.truth.lines[0];
-  const std::string page =
-      citation.page.empty() ? ""
-                            : appended(fill(draw.word("citation.page"), {{"page", citation.page}}));
+  const std::string page = citation.page.empty()
+                               ? ""
+                               : appended(draw.filled("citation.page", {{"page", citation.page}}));
   made.prompt = request(draw, "citation.in_text",
                         {{"style", draw.word("style." + std::string(style_name(choice.style)))},
                          {"who", reference.authors[0].family},

@@ -10,6 +10,7 @@
 
 #include "models/tasks/lexicon.h"
 #include "models/tasks/respelling.h"
+#include "models/tasks/text.h"
 #include "runtime/core/rng.h"
 
 namespace ac::tasks {
@@ -49,6 +50,9 @@ class Draw {
   // The list of `key`, or of "key.<field>" where the data have that.
   const std::vector<std::string>& list(std::string_view key);
   const std::string& word(std::string_view key) { return pick(list(key)); }
+  // A pattern of `key`, its slots filled. What is drawn for the slots is drawn before the pattern,
+  // whatever the compiler: tasks are the same on every platform.
+  std::string filled(std::string_view key, Slots slots) { return fill(word(key), slots); }
 
   // A label as laboratories invent them: "KL-42", "B7", "tx3". The letters differ between splits.
   std::string code();

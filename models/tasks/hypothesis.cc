@@ -15,11 +15,10 @@ struct Relation {
 };
 
 std::string sentence(Draw& draw, const Relation& relation) {
-  const std::string stated =
-      fill(draw.word(relation.sign == kRises ? "relation.up" : "relation.down"),
-           {{"a", relation.from}, {"b", relation.to}});
+  const std::string stated = draw.filled(relation.sign == kRises ? "relation.up" : "relation.down",
+                                         {{"a", relation.from}, {"b", relation.to}});
   const std::string framed =
-      fill(draw.word(relation.untested ? "relation.untested" : "relation.frame"), {{"r", stated}});
+      draw.filled(relation.untested ? "relation.untested" : "relation.frame", {{"r", stated}});
   return capitalised(framed);
 }
 

@@ -26,7 +26,10 @@ std::string draw_given(Draw& draw) {
 }  // namespace
 
 std::string draw_family(Draw& draw) {
-  if (draw.chance(0.45)) return draw.word("name.root") + draw.word("name.ending");
+  if (draw.chance(0.45)) {
+    const std::string& root = draw.word("name.root");
+    return root + draw.word("name.ending");
+  }
   std::string family = draw.word("name.family");
   if (draw.chance(0.06)) {
     const std::string& second = draw.word("name.family");
@@ -68,8 +71,8 @@ std::vector<Person> draw_people(Draw& draw, size_t n, const PeopleOptions& optio
 Person draw_organisation(Draw& draw) {
   Person person;
   person.organisation = true;
-  person.family = fill(draw.word("organisation.pattern"),
-                       {{"city", draw.word("place.city")}, {"topic", draw.word("discipline")}});
+  person.family = draw.filled("organisation.pattern", {{"city", draw.word("place.city")},
+                                                       {"topic", draw.word("discipline")}});
   return person;
 }
 

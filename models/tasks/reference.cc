@@ -26,23 +26,23 @@ std::string protected_codes(std::string_view quantity) {
 std::string draw_title(Draw& draw) {
   const std::vector<std::string> quantities = draw.quantities(2);
   const std::string lead =
-      fill(draw.word("title.pattern"), {{"a", protected_codes(quantities[0])},
-                                        {"b", protected_codes(quantities[1])},
-                                        {"setting", draw.word("title.setting")},
-                                        {"method", draw.word("title.method")},
-                                        {"adjective", draw.word("title.adjective")},
-                                        {"term", draw.term()},
-                                        {"country", "{" + draw.word("place.country") + "}"},
-                                        {"acronym", "{" + draw.word("acronym") + "}"}});
+      draw.filled("title.pattern", {{"a", protected_codes(quantities[0])},
+                                    {"b", protected_codes(quantities[1])},
+                                    {"setting", draw.word("title.setting")},
+                                    {"method", draw.word("title.method")},
+                                    {"adjective", draw.word("title.adjective")},
+                                    {"term", draw.term()},
+                                    {"country", "{" + draw.word("place.country") + "}"},
+                                    {"acronym", "{" + draw.word("acronym") + "}"}});
   return with_articles(lead);
 }
 
 std::string draw_book_title(Draw& draw) {
   return with_articles(
-      fill(draw.word("title.book"), {{"topic", draw.word("topic.book")},
-                                     {"setting", draw.word("title.setting")},
-                                     {"adjective", draw.word("title.adjective")},
-                                     {"country", "{" + draw.word("place.country") + "}"}}));
+      draw.filled("title.book", {{"topic", draw.word("topic.book")},
+                                 {"setting", draw.word("title.setting")},
+                                 {"adjective", draw.word("title.adjective")},
+                                 {"country", "{" + draw.word("place.country") + "}"}}));
 }
 
 // Sets name and abbreviation of a journal. Topics come as "Plant Physiology|Plant Physiol.".
@@ -59,8 +59,8 @@ std::string draw_publisher(Draw& draw) {
   const std::string first = draw_family(draw);
   std::string second = draw_family(draw);
   while (second == first) second = draw_family(draw);
-  return fill(draw.word("publisher.pattern"),
-              {{"city", draw.word("place.city")}, {"name", first}, {"other", second}});
+  return draw.filled("publisher.pattern",
+                     {{"city", draw.word("place.city")}, {"name", first}, {"other", second}});
 }
 
 void draw_pages(Draw& draw, Reference& reference) {
@@ -73,14 +73,23 @@ void draw_pages(Draw& draw, Reference& reference) {
 std::string draw_doi(Draw& draw) {
   std::string doi = "10." + std::to_string(draw.range(1000, 9999)) + "/";
   const int shape = draw.range(0, 2);
-  if (shape == 0) return doi + lower(draw.term()) + "." + std::to_string(draw.range(100, 99999));
-  if (shape == 1) {
+  // One number a statement: the parts of a sum are drawn in no certain order.
+  const auto append = [&](char sign, int low, int high) {
+    doi += sign + std::to_string(draw.range(low, high));
+  };
+  if (shape == 0) {
+    doi += lower(draw.term());
+    append('.', 100, 99999);
+  } else if (shape == 1) {
     for (int i = draw.range(2, 4); i > 0; --i) doi += static_cast<char>('a' + draw.range(0, 25));
-    return doi + "." + std::to_string(draw.range(2001, 2024)) + "." +
-           std::to_string(draw.range(10, 9999));
+    append('.', 2001, 2024);
+    append('.', 10, 9999);
+  } else {
+    append('s', 10000, 99999);
+    append('-', 10, 999);
+    append('-', 1000, 9999);
   }
-  return doi + "s" + std::to_string(draw.range(10000, 99999)) + "-" +
-         std::to_string(draw.range(10, 999)) + "-" + std::to_string(draw.range(1000, 9999));
+  return doi;
 }
 
 // Mostly a few; the tail that the et-al rules are about grows with the level.
@@ -168,7 +177,7 @@ Reference draw_reference(Draw& draw, const ReferenceOptions& options) {
     }
     case ReferenceType::kConference: {
       const std::vector<std::string_view> topic = split(draw.word("journal.topic"), '|');
-      reference.container = fill(draw.word("conference.pattern"), {{"topic", topic[0]}});
+      reference.container = draw.filled("conference.pattern", {{"topic", topic[0]}});
       draw_place_and_publisher(draw, reference, level);
       if (!draw.chance(0.1 * level)) draw_pages(draw, reference);
       if (has_doi) reference.doi = draw_doi(draw);
@@ -180,8 +189,7 @@ Reference draw_reference(Draw& draw, const ReferenceOptions& options) {
       reference.doi = draw_doi(draw);
       break;
     case ReferenceType::kThesis:
-      reference.publisher =
-          fill(draw.word("university.pattern"), {{"city", draw.word("place.city")}});
+      reference.publisher = draw.filled("university.pattern", {{"city", draw.word("place.city")}});
       reference.place = draw.word("place.city");
       reference.doctoral = draw.chance(0.7);
       break;

@@ -281,7 +281,7 @@ std::string page_head(Draw& draw, const Reference& reference, TitleCase title_ca
   if (!reference.doi.empty()) text += "\n" + printed_doi(draw, reference.doi);
   for (int i = 0; i < n_distractors; ++i) {
     const std::string junk =
-        fill(draw.word("distractor.page"), {{"n", std::to_string(draw.range(10, 999))}});
+        draw.filled("distractor.page", {{"n", std::to_string(draw.range(10, 999))}});
     if (text.find(junk) == std::string::npos) text += "\n" + junk;
   }
   return text;

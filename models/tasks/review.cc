@@ -25,7 +25,7 @@ std::string finding(Draw& draw, const std::string& cause, const std::string& out
   if (direction != kNoChange && draw.chance(0.35 * level)) {
     key = direction == kRises ? "finding.up_turned" : "finding.down_turned";
   }
-  return capitalised(fill(draw.word(key), {{"a", cause}, {"b", outcome}}));
+  return capitalised(draw.filled(key, {{"a", cause}, {"b", outcome}}));
 }
 
 struct Abstract {
@@ -49,8 +49,8 @@ Abstract write_abstract(Draw& draw, const ReviewTruth& truth, const Study& study
     distractors.push_back(finding(draw, truth.cause, draw.pick(side_outcomes), other, 0));
   }
   while (static_cast<int>(distractors.size()) < n_wanted) {
-    distractors.push_back(capitalised(fill(draw.word("abstract.distractor"),
-                                           {{"cause", truth.cause}, {"outcome", truth.outcome}})));
+    distractors.push_back(capitalised(
+        draw.filled("abstract.distractor", {{"cause", truth.cause}, {"outcome", truth.outcome}})));
   }
   abstract.n_distractors = n_wanted;
   for (std::string& distractor : distractors) {

@@ -106,26 +106,24 @@ std::string asked_words(Draw& draw, const Table& table, const Asked& asked) {
       key = "table.ask.change";
       break;
   }
-  return fill(draw.word(key), {{"header", table.row_header},
-                               {"variable", table.columns[asked.column].variable},
-                               {"a", table.rows[asked.a]},
-                               {"b", table.rows[asked.b]}});
+  return draw.filled(key, {{"header", table.row_header},
+                           {"variable", table.columns[asked.column].variable},
+                           {"a", table.rows[asked.a]},
+                           {"b", table.rows[asked.b]}});
 }
 
 std::string task_words(Draw& draw, const TableTruth& truth) {
   std::vector<std::string> parts;
   switch (truth.layout) {
     case Layout::kSentences:
-      parts.push_back(
-          fill(draw.word("table.layout.sentences"), {{"header", truth.table.row_header}}));
+      parts.push_back(draw.filled("table.layout.sentences", {{"header", truth.table.row_header}}));
       break;
     case Layout::kBullets:
-      parts.push_back(
-          fill(draw.word("table.layout.bullets"), {{"header", truth.table.row_header}}));
+      parts.push_back(draw.filled("table.layout.bullets", {{"header", truth.table.row_header}}));
       break;
     case Layout::kOneSentence:
       parts.push_back(
-          fill(draw.word("table.layout.one_sentence"), {{"header", truth.table.row_header}}));
+          draw.filled("table.layout.one_sentence", {{"header", truth.table.row_header}}));
       break;
     case Layout::kNone:
       parts.push_back(draw.word("table.layout.none"));
@@ -135,7 +133,7 @@ std::string task_words(Draw& draw, const TableTruth& truth) {
     std::vector<std::string> variables;
     for (const size_t column : truth.used)
       variables.push_back(truth.table.columns[column].variable);
-    parts.push_back(fill(draw.word("table.only"), {{"variables", join(variables, Joins{})}}));
+    parts.push_back(draw.filled("table.only", {{"variables", join(variables, Joins{})}}));
   }
   for (const Asked& asked : truth.asked) parts.push_back(asked_words(draw, truth.table, asked));
   return join(parts, " ");
