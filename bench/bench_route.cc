@@ -3,16 +3,19 @@
 //   bench_route PROMPTS.jsonl...
 //
 // Each line is an object with a "prompt" or the "turns" of a conversation (the first is taken). The
-// predictor's weights are random: they change what it says, not how long it takes.
+// weights of both gates are random: they change what is said, not how long it takes.
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "models/predictor/network.h"
+#include "models/predictor/ngram_gate.h"
 #include "runtime/core/file.h"
 #include "runtime/core/json.h"
 #include "runtime/core/rng.h"
@@ -22,6 +25,8 @@ namespace {
 
 using ac::Json;
 using Clock = std::chrono::steady_clock;
+
+constexpr int kRounds = 5;
 
 ac::Result<std::string> prompt_of(const Json& object) {
   if (ac::json_find(object, "prompt") != nullptr) return ac::json_string(object, "prompt");
@@ -71,6 +76,66 @@ void print_row(const char* what, std::vector<double> times) {
              at(0.9), at(0.99), at(0.999));
 }
 
+// Random weights of the n-gram gate.
+ac::NgramGate random_gate() {
+  ac::Rng rng(2);
+  ac::NgramGate::Parts parts;
+  parts.tiers = {"small", "mid", "full"};
+  parts.weights.resize(ac::kNgramBuckets * 3);
+  for (float& value : parts.weights) value = static_cast<float>(rng.normal());
+  parts.bias = {0, 0, 0.5f};
+  parts.seen.assign(ac::kSeenBits / 32, 0x0f0f0f0f);
+  parts.calibration.n_tiers = 3;
+  return std::move(*ac::NgramGate::create(std::move(parts)));
+}
+
+struct Times {
+  std::vector<double> features_us, predict_us, policy_us, whole_us;
+  size_t n_remote = 0;
+};
+
+// `judge(prompt, read)` returns the prediction and sets `read` to when the features were there.
+template <class JudgePrompt>
+Times time_decisions(std::span<const std::string> prompts, std::span<const std::string> tiers,
+                     std::optional<double> allowance, JudgePrompt judge) {
+  const std::vector<ac::VariantCost> variants = {
+      {"q4_0", 0.25, 2048}, {"q8_0", 0.5, 2048}, {"f16", 1.0, 2048}};
+  Times times;
+  for (int round = 0; round < kRounds; ++round) {
+    for (const std::string& prompt : prompts) {
+      const auto start = Clock::now();
+      Clock::time_point read;
+      const ac::Prediction prediction = judge(prompt, read);
+      const auto predicted = Clock::now();
+      const auto candidates = ac::candidates_for(tiers, prediction, variants);
+      const auto route = ac::decide({.locals = candidates,
+                                     .has_prediction = true,
+                                     .remote_success = ac::full_model_success(prediction),
+                                     .allowance = allowance,
+                                     .remote_configured = true});
+      const auto decided = Clock::now();
+      if (route.has_value() && route->place == ac::Place::kRemote) ++times.n_remote;
+      if (round == 0) continue;  // caches are still cold
+      times.features_us.push_back(microseconds(start, read));
+      times.predict_us.push_back(microseconds(read, predicted));
+      times.policy_us.push_back(microseconds(predicted, decided));
+      times.whole_us.push_back(microseconds(start, decided));
+    }
+  }
+  return times;
+}
+
+void print_times(const char* gate, int n_parameters, size_t n_prompts, Times times) {
+  fmt::print("{} gate: {} parameters, {} prompts, {} decisions timed, {:.0f} % remote\n", gate,
+             n_parameters, n_prompts, times.whole_us.size(),
+             100.0 * static_cast<double>(times.n_remote) /
+                 static_cast<double>(n_prompts * static_cast<size_t>(kRounds)));
+  print_row("features", std::move(times.features_us));
+  print_row("predict", std::move(times.predict_us));
+  print_row("policy", std::move(times.policy_us));
+  print_row("decision", std::move(times.whole_us));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -85,40 +150,24 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: bench_route PROMPTS.jsonl...\n");
     return 2;
   }
+  const ac::NgramGate gate = random_gate();
+  ac::NgramReader reader;
+  print_times("default", gate.n_parameters(), prompts.size(),
+              time_decisions(prompts, gate.tiers(), 0.01,
+                             [&](const std::string& prompt, Clock::time_point& read) {
+                               const ac::NgramFeatures& features = reader.read(prompt);
+                               read = Clock::now();
+                               ac::Prediction prediction = gate.predict(features);
+                               if (gate.novelty(features) > 1) prediction.success[0] = 0;
+                               return prediction;
+                             }));
   const ac::Predictor predictor = random_predictor();
-  const std::vector<ac::VariantCost> variants = {
-      {"q4_0", 0.25, 2048}, {"q8_0", 0.5, 2048}, {"f16", 1.0, 2048}};
-  std::vector<double> features_us, predict_us, policy_us, whole_us;
-  size_t n_remote = 0;
-  constexpr int kRounds = 5;
-  for (int round = 0; round < kRounds; ++round) {
-    for (const std::string& prompt : prompts) {
-      const auto start = Clock::now();
-      const ac::PromptFeatures features = ac::prompt_features(prompt);
-      const auto read = Clock::now();
-      const ac::Prediction prediction = predictor.predict(features);
-      const auto predicted = Clock::now();
-      const auto candidates = ac::candidates_for(predictor.tiers(), prediction, variants);
-      const auto route = ac::decide({.locals = candidates,
-                                     .has_prediction = true,
-                                     .remote_success = ac::full_model_success(prediction),
-                                     .remote_configured = true});
-      const auto decided = Clock::now();
-      if (route.has_value() && route->place == ac::Place::kRemote) ++n_remote;
-      if (round == 0) continue;  // caches are still cold
-      features_us.push_back(microseconds(start, read));
-      predict_us.push_back(microseconds(read, predicted));
-      policy_us.push_back(microseconds(predicted, decided));
-      whole_us.push_back(microseconds(start, decided));
-    }
-  }
-  fmt::print("{} prompts, {} decisions timed, {} parameters, {:.0f} % remote\n", prompts.size(),
-             whole_us.size(), predictor.n_parameters(),
-             100.0 * static_cast<double>(n_remote) /
-                 static_cast<double>(prompts.size() * static_cast<size_t>(kRounds)));
-  print_row("features", std::move(features_us));
-  print_row("predict", std::move(predict_us));
-  print_row("policy", std::move(policy_us));
-  print_row("decision", std::move(whole_us));
+  print_times("paper", predictor.n_parameters(), prompts.size(),
+              time_decisions(prompts, predictor.tiers(), std::nullopt,
+                             [&](const std::string& prompt, Clock::time_point& read) {
+                               const ac::PromptFeatures features = ac::prompt_features(prompt);
+                               read = Clock::now();
+                               return predictor.predict(features);
+                             }));
   return 0;
 }

@@ -160,11 +160,11 @@ class Factoriser {
   Result<RankChoice> examine(const Target& target) {
     AC_TRY(const Part part,
            stage_.shared_part(
-               "spectrum", fmt::format("spectrum{:03}-{}", target.layer, target.label),
+               options_.weighted ? "spectrum" : "spectrum unweighted",
+               fmt::format("spectrum{:03}-{}", target.layer, target.label),
                [&]() -> Result<Part> {
                  Part made;
-                 AC_TRY(const LayerMoments moments, stage_.moments(target.layer));
-                 const Matrix& h = moments.of(target.input).h;
+                 AC_TRY(const Matrix h, moments_of(target));
                  AC_TRY(const Stacked stacked, stack(target, h));
                  AC_TRY(const OutputSpectrum spectrum, output_spectrum(stacked.w, h, team_));
                  const std::vector<float> energies(spectrum.energies.begin(),
@@ -203,10 +203,20 @@ class Factoriser {
     return {};
   }
 
+  // Second moments of what the target reads; all inputs alike where they are not to count.
+  Result<Matrix> moments_of(const Target& target) {
+    AC_TRY(LayerMoments moments, stage_.moments(target.layer));
+    Matrix h = std::move(moments.of(target.input).h);
+    if (options_.weighted) return h;
+    for (int64_t i = 0; i < h.n_rows(); ++i) {
+      for (int64_t j = 0; j < h.n_cols(); ++j) h(i, j) = i == j ? 1 : 0;
+    }
+    return h;
+  }
+
   Result<Part> factor(const Target& target, int64_t rank) {
     Part part;
-    AC_TRY(const LayerMoments moments, stage_.moments(target.layer));
-    const Matrix& h = moments.of(target.input).h;
+    AC_TRY(const Matrix h, moments_of(target));
     AC_TRY(const Stacked stacked, stack(target, h));
     AC_TRY(const OutputSpectrum spectrum, output_spectrum(stacked.w, h, team_));
     AC_TRY_STATUS(write_pair(part, target, stacked, spectrum, rank));

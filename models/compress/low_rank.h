@@ -49,6 +49,7 @@ struct LowRankOptions {
   bool q = true;      // which: q, o, and q, k, v with one inner factor
   bool o = true;
   bool joint_qkv = false;
+  bool weighted = true;  // by the calibrated inputs; no: singular values of W alone, to compare with
   int64_t unit = 32;  // ranks are multiples of this
 };
 

@@ -10,7 +10,7 @@
 #include "models/compress/nested.h"
 #include "models/compress/requantize.h"
 #include "models/compress/zoo_parts.h"
-#include "models/predictor/predictor.h"
+#include "models/predictor/gates.h"
 #include "models/store/gguf.h"
 
 namespace ac {
@@ -111,7 +111,7 @@ Result<std::vector<WeightFormat>> wanted_formats(const std::vector<std::string>&
 
 Result<Checkpoint> checked_predictor(const std::string& path) {
   AC_TRY(Checkpoint predictor, open_gguf(path));
-  if (auto read = Predictor::from_checkpoint(predictor); !read) {
+  if (auto read = Gates::from_checkpoint(predictor); !read) {
     return with_context(read.error(), fmt::format("{}: is not a predictor", path));
   }
   return predictor;

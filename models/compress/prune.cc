@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 
+#include "models/compress/block_times.h"
 #include "models/compress/shape_edit.h"
 #include "models/compress/surgeon.h"
 #include "models/compress/tensor_values.h"
@@ -113,7 +114,8 @@ class Pruner {
       stage_.progress(static_cast<uint64_t>(i), total, fmt::format("scores of layer {}", i));
       AC_TRY_STATUS(score(i));
     }
-    share_out();
+    AC_TRY(const std::vector<Taken> taken, share_out());
+    cut_by(taken);
     std::vector<Part> parts;
     std::vector<LayerConfig> shapes = config_.layers;
     StageResult result;
@@ -146,7 +148,14 @@ class Pruner {
   Status check() const {
     const auto in_range = [](double share) { return share > 0 && share <= 1; };
     const auto n_layers = static_cast<int32_t>(config_.layers.size());
-    if (!in_range(options_.ff_keep) || !in_range(options_.kv_keep) || options_.unit < 1 ||
+    if (options_.time_keep < 1 && (options_.ff_keep < 1 || options_.kv_keep < 1)) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "time_keep={} shares out channels and groups by itself: leave out ff_keep and "
+                  "kv_keep",
+                  options_.time_keep);
+    }
+    if (!in_range(options_.ff_keep) || !in_range(options_.kv_keep) ||
+        !in_range(options_.time_keep) || options_.unit < 1 ||
         options_.floor < 0 || options_.floor > 1 || options_.drop_layers < 0) {
       return fail(ErrorCode::kInvalidArgument,
                   "cannot keep {} of the channels and {} of the kv groups in units of {}",
@@ -164,6 +173,9 @@ class Pruner {
     }
     return {};
   }
+
+  bool cuts_channels() const { return options_.ff_keep < 1 || options_.time_keep < 1; }
+  bool cuts_groups() const { return options_.kv_keep < 1 || options_.time_keep < 1; }
 
   const LayerConfig& shape_of(int32_t index) const {
     return config_.layers[static_cast<size_t>(index)];
@@ -186,19 +198,19 @@ class Pruner {
     const LayerConfig& shape = shape_of(index);
     const std::string what =
         fmt::format("removal {} unit={} damping={} ff={} kv={}", selection_name(options_.selection),
-                    options_.unit, options_.damping, options_.ff_keep < 1, options_.kv_keep < 1);
+                    options_.unit, options_.damping, cuts_channels(), cuts_groups());
     AC_TRY(const Part part,
            stage_.shared_part(what, fmt::format("order{:03}", index), [&]() -> Result<Part> {
              Part made;
              AC_TRY(const LayerMoments moments, stage_.moments(index));
              made.tensors.set_float("influence", static_cast<float>(moments.influence));
-             if (shape.d_ff > 0 && options_.ff_keep < 1) {
+             if (shape.d_ff > 0 && cuts_channels()) {
                AC_TRY(const RemovalOrder order,
                       order_of(layer_tensor(index, "ffn_down"), moments.down.h,
                                {.unit = options_.unit, .damping = options_.damping}));
                AC_TRY_STATUS(write_order(made, "channels", order));
              }
-             if (shape.n_heads > 0 && options_.kv_keep < 1) {
+             if (shape.n_heads > 0 && cuts_groups()) {
                AC_TRY(const RemovalOrder order,
                       order_of(layer_tensor(index, "attn_output"), moments.output.h,
                                {.unit = group_columns(index),
@@ -232,44 +244,117 @@ class Pruner {
     return {};
   }
 
-  void share_out() {
+  // Steps of a layer's orders that are taken.
+  struct Taken {
+    size_t channels = 0, groups = 0;
+    bool dropped = false;
+  };
+
+  Result<std::vector<Taken>> share_out() {
     const size_t n_layers = config_.layers.size();
+    std::vector<Taken> taken(n_layers);
     // Layers that go entirely: those that change the stream least, never the first or the last.
     std::vector<size_t> middle;
     for (size_t i = 1; i + 1 < n_layers; ++i) middle.push_back(i);
     std::stable_sort(middle.begin(), middle.end(),
                      [&](size_t a, size_t b) { return influence_[a] < influence_[b]; });
-    std::set<size_t> dropped(middle.begin(), middle.begin() + options_.drop_layers);
+    for (int32_t k = 0; k < options_.drop_layers; ++k) {
+      const size_t i = middle[static_cast<size_t>(k)];
+      taken[i].dropped = true;
+      channels_[i].steps.clear();
+      groups_[i].steps.clear();
+    }
+    if (options_.time_keep < 1) {
+      AC_TRY_STATUS(share_out_by_time(taken));
+    } else {
+      share_out_by_size(taken);
+    }
+    return taken;
+  }
+
+  void share_out_by_size(std::vector<Taken>& taken) const {
     int64_t all_channels = 0, all_columns = 0;
     std::vector<int64_t> channel_targets, column_targets;
-    for (size_t i = 0; i < n_layers; ++i) {
+    for (size_t i = 0; i < taken.size(); ++i) {
       const LayerConfig& shape = config_.layers[i];
-      if (dropped.contains(i)) {
-        channels_[i].steps.clear();
-        groups_[i].steps.clear();
-      }
-      const int64_t channels = dropped.contains(i) ? 0 : shape.d_ff;
-      const int64_t columns = dropped.contains(i) ? 0 : int64_t{shape.n_heads} * config_.d_head;
+      const int64_t channels = taken[i].dropped ? 0 : shape.d_ff;
+      const int64_t columns = taken[i].dropped ? 0 : int64_t{shape.n_heads} * config_.d_head;
       all_channels += channels;
       all_columns += columns;
       channel_targets.push_back(to_remove(channels, options_.ff_keep));
       column_targets.push_back(to_remove(columns, options_.kv_keep));
     }
-    const auto taken_channels =
-        options_.global ? shared_out(channels_, to_remove(all_channels, options_.ff_keep))
-                        : even(channels_, channel_targets);
-    const auto taken_groups = options_.global
-                                  ? shared_out(groups_, to_remove(all_columns, options_.kv_keep))
-                                  : even(groups_, column_targets);
-    for (size_t i = 0; i < n_layers; ++i) {
+    const auto of_channels = options_.global
+                                 ? shared_out(channels_, to_remove(all_channels, options_.ff_keep))
+                                 : even(channels_, channel_targets);
+    const auto of_groups = options_.global
+                               ? shared_out(groups_, to_remove(all_columns, options_.kv_keep))
+                               : even(groups_, column_targets);
+    for (size_t i = 0; i < taken.size(); ++i) {
+      taken[i].channels = of_channels[i];
+      taken[i].groups = of_groups[i];
+    }
+  }
+
+  Result<BlockTimes> block_times() const {
+    AC_TRY(const Part part,
+           stage_.shared_part(fmt::format("block times unit={} threads={}", options_.unit,
+                                          team_.n_threads()),
+                              "block-times", [&]() -> Result<Part> {
+                                Part made;
+                                AC_TRY(const BlockTimes times,
+                                       measure_block_times(stage_.from(), config_, options_.unit,
+                                                           team_.n_threads()));
+                                made.tensors.set_floats("ff_ms", floats(times.ff_ms));
+                                made.tensors.set_floats("kv_ms", floats(times.kv_ms));
+                                return made;
+                              }));
+    BlockTimes times;
+    AC_TRY(const std::vector<float> ff_ms, part.tensors.get_floats("ff_ms"));
+    AC_TRY(const std::vector<float> kv_ms, part.tensors.get_floats("kv_ms"));
+    times.ff_ms.assign(ff_ms.begin(), ff_ms.end());
+    times.kv_ms.assign(kv_ms.begin(), kv_ms.end());
+    return times;
+  }
+  static std::vector<float> floats(const std::vector<double>& values) {
+    return {values.begin(), values.end()};
+  }
+
+  Status share_out_by_time(std::vector<Taken>& taken) const {
+    AC_TRY(const BlockTimes times, block_times());
+    std::vector<TimedOrder> orders;
+    std::vector<size_t*> counts;
+    double whole_ms = 0;
+    for (size_t i = 0; i < taken.size(); ++i) {
+      const LayerConfig& shape = config_.layers[i];
+      if (taken[i].dropped) continue;
+      if (shape.d_ff > 0) {
+        orders.push_back(timed_order(channels_[i], times.ff_ms, shape.d_ff, options_.unit));
+        counts.push_back(&taken[i].channels);
+      }
+      if (shape.n_heads > 0) {
+        orders.push_back(timed_order(groups_[i], times.kv_ms,
+                                     int64_t{shape.n_heads} * config_.d_head,
+                                     group_columns(static_cast<int32_t>(i))));
+        counts.push_back(&taken[i].groups);
+      }
+    }
+    for (const TimedOrder& each : orders) whole_ms += each.ms.front();
+    const std::vector<size_t> steps = share_by_time(orders, options_.time_keep * whole_ms);
+    for (size_t k = 0; k < steps.size(); ++k) *counts[k] = steps[k];
+    return {};
+  }
+
+  void cut_by(const std::vector<Taken>& taken) {
+    for (size_t i = 0; i < taken.size(); ++i) {
       const LayerConfig& shape = config_.layers[i];
       Cut cut;
-      cut.dropped = dropped.contains(i);
-      cut.channels = kept_of(channels_[i], taken_channels[i], shape.d_ff);
+      cut.dropped = taken[i].dropped;
+      cut.channels = kept_of(channels_[i], taken[i].channels, shape.d_ff);
       if (shape.n_kv_heads > 0) {
         const int64_t width = group_columns(static_cast<int32_t>(i));
         for (const int32_t column :
-             kept_of(groups_[i], taken_groups[i], int64_t{shape.n_heads} * config_.d_head)) {
+             kept_of(groups_[i], taken[i].groups, int64_t{shape.n_heads} * config_.d_head)) {
           if (column % width == 0) cut.groups.push_back(static_cast<int32_t>(column / width));
         }
       }

@@ -139,6 +139,7 @@ class PruneTechnique final : public Technique {
     AC_TRY_STATUS(no_plain_word(words, "prune"));
     AC_TRY_STATUS(words.number("ff_keep", 0.01, 1, &o.ff_keep));
     AC_TRY_STATUS(words.number("kv_keep", 0.01, 1, &o.kv_keep));
+    AC_TRY_STATUS(words.number("time_keep", 0.01, 1, &o.time_keep));
     AC_TRY_STATUS(words.integer("drop_layers", 0, 511, &o.drop_layers));
     AC_TRY_STATUS(words.integer("unit", 1, 4096, &o.unit));
     AC_TRY_STATUS(words.number("floor", 0, 1, &o.floor));
@@ -161,9 +162,9 @@ class PruneTechnique final : public Technique {
   std::string text() const override {
     const PruneOptions& o = options;
     return fmt::format(
-        "prune ff_keep={} kv_keep={} drop_layers={} unit={} floor={} damping={} selection={} "
-        "global={} compensate={}",
-        o.ff_keep, o.kv_keep, o.drop_layers, o.unit, o.floor, o.damping,
+        "prune ff_keep={} kv_keep={} time_keep={} drop_layers={} unit={} floor={} damping={} "
+        "selection={} global={} compensate={}",
+        o.ff_keep, o.kv_keep, o.time_keep, o.drop_layers, o.unit, o.floor, o.damping,
         selection_name(o.selection), yes_no(o.global), yes_no(o.compensate));
   }
   bool needs_calibration() const override { return true; }
@@ -241,13 +242,14 @@ class LowRankTechnique final : public Technique {
     AC_TRY_STATUS(words.yes_or_no("q", &o.q));
     AC_TRY_STATUS(words.yes_or_no("o", &o.o));
     AC_TRY_STATUS(words.yes_or_no("joint_qkv", &o.joint_qkv));
+    AC_TRY_STATUS(words.yes_or_no("weighted", &o.weighted));
     return std::unique_ptr<const Technique>(std::move(made));
   }
   std::string_view name() const override { return "low_rank"; }
   std::string text() const override {
     const LowRankOptions& o = options;
-    return fmt::format("low_rank keep={} q={} o={} joint_qkv={} unit={}", o.keep, yes_no(o.q),
-                       yes_no(o.o), yes_no(o.joint_qkv), o.unit);
+    return fmt::format("low_rank keep={} q={} o={} joint_qkv={} unit={} weighted={}", o.keep,
+                       yes_no(o.q), yes_no(o.o), yes_no(o.joint_qkv), o.unit, yes_no(o.weighted));
   }
   bool needs_calibration() const override { return true; }
   Result<StageResult> apply(const Stage& stage) const override { return low_rank(stage, options); }

@@ -1,191 +1,41 @@
-// From text to hashed word pieces. Fixed for ever for one version of the predictor's file: weights
-// learned with one hash mean nothing under another.
+// From text to the hashed pieces that the paper's network reads.
 //
-// Pieces, by code point:
-//   letter       ASCII letters, and every code point from U+0080 up that is none of the below
-//   digit        0-9
-//   space        ASCII white space and controls, U+0085, U+00A0, U+2000..200B, U+2028, U+2029,
-//   U+3000,
-//                U+FEFF
-//   punctuation  the other ASCII characters, U+00A1..00BF, U+2010..2027, U+2030..205E,
-//   U+3001..303F,
-//                U+FF01..FF0F; the curly quotes U+2018 U+2019 U+201C U+201D as ' and "
-//   ideograph    U+2E80..2FFF, U+3040..9FFF, U+AC00..D7AF, U+F900..FAFF, U+20000..3FFFF: one piece
-//   each broken       a byte that is no part of a code point: one piece, hashed as U+FFFD
-// Upper case ASCII becomes lower case; other scripts keep theirs, as no table of cases is carried.
-//
-// Hash: FNV-1a, 64 bit, over a byte for the kind of the piece and its UTF-8 bytes; its halves are
-// xored, then those halves again; 0 is left to "no piece at all" and moves to 1.
-#include <cstring>
-
+// Hash: that of pieces.h; its halves are xored, then those halves again; 0 is left to "no piece at
+// all" and moves to 1.
+#include "models/predictor/pieces.h"
 #include "models/predictor/predictor.h"
 
 namespace ac {
 namespace {
 
-enum class CodeKind { kLetter, kDigit, kSpace, kPunctuation, kIdeograph, kBroken };
-
-// Hashed: never renumber.
-enum class PieceKind : uint8_t {
-  kWord = 1,
-  kContinued = 2,
-  kDigits = 3,
-  kMark = 4,
-  kIdeograph = 5
-};
-
-struct CodePoint {
-  uint32_t value = 0xFFFD;
-  size_t n_bytes = 1;  // in the prompt
-  CodeKind kind = CodeKind::kBroken;
-};
-
-CodeKind kind_of(uint32_t c) {
-  const auto in = [c](uint32_t from, uint32_t to) { return from <= c && c <= to; };
-  if (c < 0x80) {
-    if (in('a', 'z') || in('A', 'Z')) return CodeKind::kLetter;
-    if (in('0', '9')) return CodeKind::kDigit;
-    return c <= 0x20 || c == 0x7F ? CodeKind::kSpace : CodeKind::kPunctuation;
-  }
-  if (c == 0x85 || c == 0xA0 || in(0x2000, 0x200B) || c == 0x2028 || c == 0x2029 || c == 0x3000 ||
-      c == 0xFEFF) {
-    return CodeKind::kSpace;
-  }
-  if (in(0xA1, 0xBF) || in(0x2010, 0x2027) || in(0x2030, 0x205E) || in(0x3001, 0x303F) ||
-      in(0xFF01, 0xFF0F)) {
-    return CodeKind::kPunctuation;
-  }
-  if (in(0x2E80, 0x2FFF) || in(0x3040, 0x9FFF) || in(0xAC00, 0xD7AF) || in(0xF900, 0xFAFF) ||
-      in(0x20000, 0x3FFFF)) {
-    return CodeKind::kIdeograph;
-  }
-  return CodeKind::kLetter;
-}
-
-// Strict: overlong forms, surrogates and values above U+10FFFF are broken bytes.
-CodePoint decode(std::string_view text) {
-  const auto byte = [&text](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t first = byte(0);
-  CodePoint point;
-  uint32_t least = 0;
-  if (first < 0x80) {
-    point = {first, 1, kind_of(first)};
-    return point;
-  }
-  size_t n = 0;
-  uint32_t value = 0;
-  if (first >= 0xC2 && first <= 0xDF) {
-    n = 2, value = first & 0x1Fu, least = 0x80;
-  } else if (first >= 0xE0 && first <= 0xEF) {
-    n = 3, value = first & 0x0Fu, least = 0x800;
-  } else if (first >= 0xF0 && first <= 0xF4) {
-    n = 4, value = first & 0x07u, least = 0x10000;
-  }
-  if (n == 0 || text.size() < n) return point;
-  for (size_t i = 1; i < n; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return point;
-    value = value << 6 | (byte(i) & 0x3Fu);
-  }
-  if (value < least || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return point;
-  return {value, n, kind_of(value)};
-}
-
-// The bytes of a piece as hashed: seven code points of at most four bytes.
-struct Piece {
-  static constexpr int kMaxCodePoints = 7;
-  char bytes[kMaxCodePoints * 4];
-  size_t n_bytes = 0;
-  PieceKind kind = PieceKind::kWord;
-
-  void append(const CodePoint& point, std::string_view text) {
-    if (point.kind == CodeKind::kBroken) {
-      std::memcpy(bytes + n_bytes, "\xEF\xBF\xBD", 3);
-      n_bytes += 3;
-    } else if (point.value == 0x2018 || point.value == 0x2019) {
-      bytes[n_bytes++] = '\'';
-    } else if (point.value == 0x201C || point.value == 0x201D) {
-      bytes[n_bytes++] = '"';
-    } else if (point.value >= 'A' && point.value <= 'Z') {
-      bytes[n_bytes++] = static_cast<char>(point.value - 'A' + 'a');
-    } else {
-      std::memcpy(bytes + n_bytes, text.data(), point.n_bytes);
-      n_bytes += point.n_bytes;
-    }
-  }
-};
+using predictor::Piece;
+using predictor::PieceReader;
 
 uint16_t bucket_of(const Piece& piece) {
-  constexpr uint64_t kPrime = 0x100000001b3u;
-  uint64_t hash = 0xcbf29ce484222325u;
-  hash = (hash ^ static_cast<uint64_t>(piece.kind)) * kPrime;
-  for (size_t i = 0; i < piece.n_bytes; ++i) {
-    hash = (hash ^ static_cast<uint8_t>(piece.bytes[i])) * kPrime;
-  }
+  uint64_t hash = predictor::piece_hash(piece);
   hash ^= hash >> 32;
   hash ^= hash >> 16;
   const auto bucket = static_cast<uint16_t>(hash & 0xFFFF);
   return bucket == 0 ? uint16_t{1} : bucket;
 }
 
-// Calls `emit(piece)` for the first kPredictorTokens pieces of the prompt's opening.
-template <class Emit>
-void scan(std::string_view prompt, Emit emit) {
-  std::string_view rest = prompt.substr(0, kPromptOpeningBytes);
-  int n_pieces = 0;
-  bool continued = false;  // the next letter goes on with a word whose last piece was full
-  while (!rest.empty() && n_pieces < kPredictorTokens) {
-    CodePoint point = decode(rest);
-    if (point.kind == CodeKind::kSpace) {
-      rest.remove_prefix(point.n_bytes);
-      continued = false;
-      continue;
-    }
-    const CodeKind kind = point.kind;
-    const bool runs = kind == CodeKind::kLetter || kind == CodeKind::kDigit;
-    Piece piece;
-    switch (kind) {
-      case CodeKind::kLetter:
-        piece.kind = continued ? PieceKind::kContinued : PieceKind::kWord;
-        break;
-      case CodeKind::kDigit:
-        piece.kind = PieceKind::kDigits;
-        break;
-      case CodeKind::kIdeograph:
-        piece.kind = PieceKind::kIdeograph;
-        break;
-      case CodeKind::kPunctuation:
-      case CodeKind::kBroken:
-      case CodeKind::kSpace:
-        piece.kind = PieceKind::kMark;
-        break;
-    }
-    int n_points = 0;
-    do {
-      piece.append(point, rest);
-      rest.remove_prefix(point.n_bytes);
-      ++n_points;
-      if (rest.empty()) break;
-      point = decode(rest);
-    } while (runs && n_points < Piece::kMaxCodePoints && point.kind == kind);
-    continued = kind == CodeKind::kLetter;  // a letter right after it belongs to the same word
-    emit(piece);
-    ++n_pieces;
-  }
-}
-
 }  // namespace
 
 PromptFeatures prompt_features(std::string_view prompt) {
   PromptFeatures features;
-  scan(prompt, [&features](const Piece& piece) {
+  PieceReader reader(prompt.substr(0, kPromptOpeningBytes));
+  for (Piece piece; features.n_tokens < kPredictorTokens && reader.next(piece);) {
     features.buckets[static_cast<size_t>(features.n_tokens++)] = bucket_of(piece);
-  });
+  }
   return features;
 }
 
 std::vector<std::string> prompt_pieces(std::string_view prompt) {
   std::vector<std::string> pieces;
-  scan(prompt, [&pieces](const Piece& piece) { pieces.emplace_back(piece.bytes, piece.n_bytes); });
+  PieceReader reader(prompt.substr(0, kPromptOpeningBytes));
+  for (Piece piece; pieces.size() < kPredictorTokens && reader.next(piece);) {
+    pieces.emplace_back(piece.text());
+  }
   return pieces;
 }
 

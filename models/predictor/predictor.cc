@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "models/predictor/facts.h"
 #include "models/predictor/network.h"
 
 namespace ac {
@@ -14,55 +15,17 @@ namespace {
 using predictor::ParameterBlock;
 
 constexpr uint32_t kVersion = 1;
-constexpr size_t kMaxNameBytes = 256;
 
 // One place for the names of the keys.
 constexpr const char* kKeyVersion = "agentcompress.predictor.version";
 constexpr const char* kKeyTiers = "agentcompress.predictor.tiers";
 constexpr const char* kKeyScale = "agentcompress.predictor.calibration.scale";
 constexpr const char* kKeyShift = "agentcompress.predictor.calibration.shift";
-constexpr const char* kKeyLabels = "agentcompress.predictor.training.labels";
-constexpr const char* kKeyModels = "agentcompress.predictor.training.models";
-constexpr const char* kKeyRows = "agentcompress.predictor.training.rows";
-constexpr const char* kKeySeed = "agentcompress.predictor.training.seed";
-constexpr const char* kKeyEpochs = "agentcompress.predictor.training.epochs";
-constexpr const char* kKeyRetention = "agentcompress.predictor.training.target_retention";
-constexpr const char* kKeyThreshold = "agentcompress.predictor.training.target_threshold";
-constexpr const char* kKeyGain = "agentcompress.predictor.training.target_gain";
+constexpr const char* kFactsPrefix = "agentcompress.predictor.training.";
 
 Error corrupt(const Checkpoint& checkpoint, Error error) {
   return Error{ErrorCode::kCorruptFile,
                fmt::format("{}: predictor: {}", checkpoint.origin, error.message)};
-}
-
-Status check_names(std::span<const std::string> names) {
-  if (names.size() < kPredictorMinTiers || names.size() > kPredictorMaxTiers) {
-    return fail(ErrorCode::kInvalidArgument, "tiers: {} of them, expected {} to {}", names.size(),
-                kPredictorMinTiers, kPredictorMaxTiers);
-  }
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (names[i].empty() || names[i].size() > kMaxNameBytes) {
-      return fail(ErrorCode::kInvalidArgument, "tier {}: a name of {} bytes, expected 1 to {}", i,
-                  names[i].size(), kMaxNameBytes);
-    }
-    for (size_t j = 0; j < i; ++j) {
-      if (names[i] == names[j]) {
-        return fail(ErrorCode::kInvalidArgument, "tiers {} and {} are both named '{}'", j, i,
-                    names[i]);
-      }
-    }
-  }
-  return {};
-}
-
-Result<std::vector<std::string>> strings_of(const Checkpoint& checkpoint, const char* key) {
-  AC_TRY(const auto views, checkpoint.get_strings(key));
-  std::vector<std::string> strings;
-  for (const std::string_view view :
-       views.first(std::min<size_t>(views.size(), static_cast<size_t>(kPredictorMaxTiers) + 1))) {
-    strings.emplace_back(view);
-  }
-  return strings;
 }
 
 bool is_sane(float value) {
@@ -97,15 +60,19 @@ Status read_block(const Checkpoint& checkpoint, const ParameterBlock& block, flo
 
 Result<Predictor::Parts> read_parts(const Checkpoint& checkpoint) {
   Predictor::Parts parts;
-  AC_TRY(parts.tiers, strings_of(checkpoint, kKeyTiers));
-  AC_TRY_STATUS(check_names(parts.tiers));
+  AC_TRY(parts.tiers, predictor::read_names(checkpoint, kKeyTiers));
+  AC_TRY_STATUS(predictor::check_tier_names(parts.tiers));
   const auto n_tiers = static_cast<int>(parts.tiers.size());
 
   parts.parameters.resize(static_cast<size_t>(predictor::offsets_for(n_tiers).total));
   const std::vector<ParameterBlock> blocks = predictor::parameter_blocks(n_tiers);
-  if (checkpoint.tensors.size() != blocks.size()) {
-    return fail(ErrorCode::kCorruptFile, "{} tensors, expected {}", checkpoint.tensors.size(),
-                blocks.size());
+  // The n-gram gate's are beside them.
+  const auto n_own = std::count_if(
+      checkpoint.tensors.begin(), checkpoint.tensors.end(), [](const auto& tensor) {
+        return !tensor.first.starts_with(predictor::kGateTensorPrefix);
+      });
+  if (static_cast<size_t>(n_own) != blocks.size()) {
+    return fail(ErrorCode::kCorruptFile, "{} tensors, expected {}", n_own, blocks.size());
   }
   for (const ParameterBlock& block : blocks) {
     AC_TRY_STATUS(read_block(checkpoint, block, parts.parameters.data() + block.offset));
@@ -113,24 +80,7 @@ Result<Predictor::Parts> read_parts(const Checkpoint& checkpoint) {
   AC_TRY(parts.scale, checkpoint.get_floats(kKeyScale));
   AC_TRY(parts.shift, checkpoint.get_floats(kKeyShift));
 
-  constexpr uint64_t kMax = UINT32_MAX;
-  AC_TRY(const std::string_view labels, checkpoint.get_string_or(kKeyLabels, ""));
-  parts.facts.labels = std::string(labels.substr(0, kMaxNameBytes));
-  if (checkpoint.has(kKeyModels)) {
-    AC_TRY(parts.facts.models, strings_of(checkpoint, kKeyModels));
-  }
-  AC_TRY(const uint64_t n_rows, checkpoint.get_uint_or(kKeyRows, 0, kMax, 0));
-  AC_TRY(const uint64_t seed, checkpoint.get_uint_or(kKeySeed, 0, kMax, 0));
-  AC_TRY(const uint64_t n_epochs, checkpoint.get_uint_or(kKeyEpochs, 0, kMax, 0));
-  AC_TRY(const double retention, checkpoint.get_number_or(kKeyRetention, 0));
-  AC_TRY(const double threshold, checkpoint.get_number_or(kKeyThreshold, 0));
-  AC_TRY(const double gain, checkpoint.get_number_or(kKeyGain, 0));
-  parts.facts.n_rows = static_cast<uint32_t>(n_rows);
-  parts.facts.seed = static_cast<uint32_t>(seed);
-  parts.facts.n_epochs = static_cast<uint32_t>(n_epochs);
-  parts.facts.target_retention = static_cast<float>(retention);
-  parts.facts.target_threshold = static_cast<float>(threshold);
-  parts.facts.target_gain = static_cast<float>(gain);
+  AC_TRY(parts.facts, predictor::read_facts(checkpoint, kFactsPrefix));
   return parts;
 }
 
@@ -165,7 +115,7 @@ std::vector<ParameterBlock> predictor::parameter_blocks(int n_tiers) {
 }
 
 Result<Predictor> Predictor::create(Parts parts) {
-  AC_TRY_STATUS(check_names(parts.tiers));
+  AC_TRY_STATUS(predictor::check_tier_names(parts.tiers));
   const size_t n_tiers = parts.tiers.size();
   const auto n_parameters =
       static_cast<size_t>(predictor::offsets_for(static_cast<int>(n_tiers)).total);
@@ -218,15 +168,7 @@ Checkpoint Predictor::to_checkpoint() const {
   checkpoint.set_strings(kKeyTiers, parts_.tiers);
   checkpoint.set_floats(kKeyScale, parts_.scale);
   checkpoint.set_floats(kKeyShift, parts_.shift);
-  const PredictorFacts& facts = parts_.facts;
-  checkpoint.set_string(kKeyLabels, facts.labels);
-  if (!facts.models.empty()) checkpoint.set_strings(kKeyModels, facts.models);
-  checkpoint.set_uint(kKeyRows, facts.n_rows);
-  checkpoint.set_uint(kKeySeed, facts.seed);
-  checkpoint.set_uint(kKeyEpochs, facts.n_epochs);
-  checkpoint.set_float(kKeyRetention, facts.target_retention);
-  checkpoint.set_float(kKeyThreshold, facts.target_threshold);
-  checkpoint.set_float(kKeyGain, facts.target_gain);
+  predictor::write_facts(parts_.facts, kFactsPrefix, checkpoint);
 
   // One copy of the vector, kept alive by the checkpoint; every tensor is a window into it.
   const auto values = std::make_shared<const std::vector<float>>(parts_.parameters);

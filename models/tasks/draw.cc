@@ -43,6 +43,12 @@ const std::vector<std::string>& Draw::list(std::string_view key) {
   return respelled;
 }
 
+const std::string& Draw::word(std::string_view key) {
+  const std::string& picked = pick(list(key));
+  if (!respelling_ || !Respelling::is_free(key)) return picked;
+  return phrases_.emplace_back(respelling_->phrase(key, picked));
+}
+
 std::string Draw::code() {
   // First letters tell the splits apart.
   const std::string first(1, pick(list("code.letter"))[0]);

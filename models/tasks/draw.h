@@ -1,6 +1,7 @@
 // Chance and words for one instance: a seeded generator that knows its field and split.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -49,7 +50,8 @@ class Draw {
 
   // The list of `key`, or of "key.<field>" where the data have that.
   const std::vector<std::string>& list(std::string_view key);
-  const std::string& word(std::string_view key) { return pick(list(key)); }
+  // Valid as long as this.
+  const std::string& word(std::string_view key);
   // A pattern of `key`, its slots filled. What is drawn for the slots is drawn before the pattern,
   // whatever the compiler: tasks are the same on every platform.
   std::string filled(std::string_view key, Slots slots) { return fill(word(key), slots); }
@@ -67,6 +69,7 @@ class Draw {
   Split split_;
   std::optional<Respelling> respelling_;
   std::map<std::string, std::vector<std::string>> respelled_;  // lists that were asked for
+  std::deque<std::string> phrases_;                            // that were respelled
 };
 
 }  // namespace ac::tasks

@@ -1,5 +1,6 @@
 #include "models/tasks/respelling.h"
 
+#include <algorithm>
 #include <array>
 #include <set>
 
@@ -66,7 +67,28 @@ const std::set<std::string, std::less<>>& listed_words() {
   return all;
 }
 
+// Lists of phrases, and the share of their words that may be any word.
+struct FreePhrases {
+  std::string_view key;
+  double share;
+};
+constexpr std::array kFreePhrases = {
+    FreePhrases{"chatter.opener", 0.5},      FreePhrases{"chatter.closer", 0.5},
+    FreePhrases{"abstract.distractor", 0.5}, FreePhrases{"abstract.limitation", 0.5},
+    FreePhrases{"abstract.sample", 0.25},    FreePhrases{"citation.format", 0.35},
+    FreePhrases{"table.request", 0.35},      FreePhrases{"review.full", 0.35},
+    FreePhrases{"hypothesis.predict", 0.25},
+};
+
+const FreePhrases* free_phrases(std::string_view key) {
+  const auto found = std::find_if(kFreePhrases.begin(), kFreePhrases.end(),
+                                  [key](const FreePhrases& each) { return each.key == key; });
+  return found == kFreePhrases.end() ? nullptr : &*found;
+}
+
 }  // namespace
+
+bool Respelling::is_free(std::string_view key) { return free_phrases(key) != nullptr; }
 
 std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t salt) const {
   std::string result;
@@ -117,6 +139,33 @@ std::string Respelling::words(std::string_view text, bool is_name) const {
     result += word(text.substr(begin, i - begin), is_name);
     if (i < text.size()) result += text[i];
     begin = i + 1;
+  }
+  return result;
+}
+
+std::string Respelling::phrase(std::string_view key, std::string_view text) const {
+  const FreePhrases* const free = free_phrases(key);
+  AC_CHECK(free != nullptr);
+  std::string result;
+  for (size_t i = 0; i < text.size();) {
+    if (text[i] == '{') {
+      const size_t end = std::min(text.find('}', i), text.size() - 1) + 1;
+      result += text.substr(i, end - i);
+      i = end;
+      continue;
+    }
+    size_t end = i;
+    while (end < text.size() && is_letter(text[end])) ++end;
+    if (end == i) {
+      result += text[i++];
+      continue;
+    }
+    const std::string_view one = text.substr(i, end - i);
+    uint64_t hash = Rng(seed_).next();
+    for (const char c : one) hash = extended(hash, lower(c));
+    const bool made_up = one.size() >= kShortestWord && Rng(hash).uniform() < free->share;
+    result += made_up ? spelled(one, false, 0) : std::string(one);
+    i = end;
   }
   return result;
 }

@@ -23,6 +23,12 @@ class Respelling {
   // REQUIRES: is_content(key).
   std::string entry(std::string_view key, std::string_view text) const;
   std::string word(std::string_view text, bool is_name) const;
+  // Whether the wording of the phrases of `key` decides nothing: what is asked for follows from their
+  // slots and from what is pasted.
+  static bool is_free(std::string_view key);
+  // Such a phrase with some of its words made up too, slots ("{n}") as they are, so that a model does
+  // not lean on phrases that it knows by heart. REQUIRES: is_free(key).
+  std::string phrase(std::string_view key, std::string_view text) const;
 
  private:
   std::string spelled(std::string_view text, bool is_name, uint64_t salt) const;

@@ -61,6 +61,7 @@ void AdamW::step(std::span<float> parameters, std::span<const float> gradient,
   const auto mean_scale = static_cast<float>(1.0 / (1.0 - beta1_power_));
   const auto square_scale = static_cast<float>(1.0 / (1.0 - beta2_power_));
   for (const DecayRange& range : ranges_) {
+    if (range.is_left_alone) continue;
     for (size_t i = range.begin; i < range.end; ++i) {
       const float g = gradient[i];
       mean_[i] += (1.0f - options_.beta1) * (g - mean_[i]);
@@ -84,6 +85,10 @@ void AdamW::step(const cpu::Isa& isa, cpu::ThreadTeam& team, std::span<float> pa
     auto range = std::ranges::upper_bound(ranges_, begin, {}, &DecayRange::end);
     for (size_t from = begin; from < end; ++range) {
       const size_t to = std::min(end, range->end);
+      if (range->is_left_alone) {
+        from = to;
+        continue;
+      }
       isa.train->adamw({.parameters = &parameters[from],
                         .gradient = &gradient[from],
                         .mean = &mean_[from],

@@ -23,6 +23,7 @@ struct DecayRange {
   size_t begin = 0;
   size_t end = 0;
   bool decays = false;
+  bool is_left_alone = false;  // another optimiser moves these, with the room for their means
 };
 
 // Not thread-safe. The same inputs give the same bits, for any number of threads.

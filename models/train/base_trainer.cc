@@ -42,7 +42,6 @@ class BaseTrainer {
     }
     AC_TRY_STATUS(look_at_held_out());
     AC_TRY_STATUS(checkpoint());
-    AC_TRY_STATUS(write_model());
     return report(true);
   }
 
@@ -98,6 +97,7 @@ class BaseTrainer {
   Status make_trainer() {
     AC_TRY(trainer_, LmTrainer::create(*parameters_, {.n_threads = options_.n_threads,
                                                       .adamw = recipe_.adamw,
+                                                      .muon = recipe_.muon,
                                                       .clip_length = recipe_.clip_length}));
     return {};
   }
@@ -106,15 +106,19 @@ class BaseTrainer {
     const Checkpoint& model = parameters_->checkpoint();
     AC_TRY(tokenizer_, Tokenizer::from_checkpoint(model));
     AC_TRY(const std::string_view chat_template, model.get_string("tokenizer.chat_template"));
-    AC_TRY(SequenceMaker maker,
-           SequenceMaker::create(
-               *tokenizer_, chat_template,
-               {.prompt_weight = recipe_.prompt_weight, .context = recipe_.model.context}));
+    const auto maker_of = [&](float prompt_weight) {
+      return SequenceMaker::create(
+          *tokenizer_, chat_template,
+          {.prompt_weight = prompt_weight, .context = recipe_.model.context});
+    };
+    AC_TRY(SequenceMaker maker, maker_of(recipe_.prompt_weight));
     maker_.emplace(std::move(maker));
+    // What is held out counts answers alone: nobody needs a model to guess what is asked.
+    AC_TRY(const SequenceMaker answers, maker_of(0));
     stream_.emplace(training_, *maker_, recipe_.seed, recipe_.tokens_per_pack);
     AC_TRY_STATUS(count_unigrams());
     stream_->go_to(place_.place);
-    PackStream unseen(held_out_, *maker_, recipe_.seed, recipe_.tokens_per_pack);
+    PackStream unseen(held_out_, answers, recipe_.seed, recipe_.tokens_per_pack);
     // Not more than there is: a second round would only repeat the first.
     int64_t n_tokens = 0;
     while (n_tokens < recipe_.evaluate_tokens &&
@@ -210,6 +214,7 @@ class BaseTrainer {
     AC_TRY_STATUS(save_train_state(state_path(), *parameters_, trainer_->optimizer(),
                                    recipe_.checkpoint_format, place_, recipe_.canonical));
     AC_TRY_STATUS(write_file(log_path(), log_lines(log_)));
+    AC_TRY_STATUS(write_model());
     return write_file(options_.out_path + ".svg",
                       loss_curve_svg(log_, fmt::format("{}: loss", recipe_.model.name),
                                      {unigram_loss(), "unigram"}));

@@ -1,5 +1,5 @@
 // Trains a base model from a recipe: tokenizer, first weights, steps, a look at unseen documents now
-// and then, checkpoints, and at the end a GGUF file that answers.
+// and then, and checkpoints, each with a GGUF file that answers as well as it can by then.
 //
 // Files: OUT is the model; beside it OUT.state (to go on from), OUT.log.jsonl and OUT.svg. Each is
 // written whole and renamed, at checkpoints and at the end, so they agree with each other.

@@ -71,11 +71,31 @@ Status append_options(const Json& object, std::string& prompt) {
   return {};
 }
 
-// One row whose scores are still by name.
+// One row whose scores and answers are still by name.
 struct NamedRow {
   LabelRow row;
   std::vector<std::pair<std::string, float>> scores;
+  std::vector<std::pair<std::string, std::string>> answers;
 };
+
+Status read_answers(const Json& object, NamedRow& out) {
+  const Json* answers = json_find(object, "answers");
+  if (answers == nullptr || answers->is_null()) return {};
+  if (!answers->is_object() || answers->size() > kMaxModels) {
+    return fail(ErrorCode::kCorruptFile, "field 'answers': expected an object of at most {} texts",
+                kMaxModels);
+  }
+  for (const auto& [model, value] : answers->items()) {
+    if (value.is_null()) continue;
+    const auto* text = value.get_ptr<const std::string*>();
+    if (text == nullptr) {
+      return fail(ErrorCode::kCorruptFile, "field 'answers.{}': a {}, expected a string",
+                  model.substr(0, 64), value.type_name());
+    }
+    out.answers.emplace_back(model, *text);
+  }
+  return {};
+}
 
 Status read_scores(const Json& object, NamedRow& out) {
   const Json* scores = json_find(object, "scores");
@@ -127,6 +147,7 @@ Result<NamedRow> parse_row(std::string_view line) {
     named.row.has_split = true;
   }
   AC_TRY_STATUS(read_scores(object, named));
+  AC_TRY_STATUS(read_answers(object, named));
   return named;
 }
 
@@ -194,6 +215,12 @@ Result<Labels> parse_labels(std::string_view text, std::string name,
     named.row.scores.assign(labels.models.size(), std::numeric_limits<float>::quiet_NaN());
     for (const auto& [model, score] : named.scores) {
       named.row.scores[*column_of(labels, model)] = score;
+    }
+    if (!named.answers.empty()) named.row.answers.resize(labels.models.size());
+    for (auto& [model, answer] : named.answers) {
+      if (const auto column = column_of(labels, model)) {
+        named.row.answers[*column] = std::move(answer);
+      }
     }
     labels.rows.push_back(std::move(named.row));
   }
@@ -266,18 +293,19 @@ Result<std::vector<TierSource>> default_tiers(const Labels& labels) {
       labels.name, models_with_means(labels));
 }
 
+Result<size_t> model_column(const Labels& labels, std::string_view model) {
+  if (const auto column = column_of(labels, model)) return *column;
+  return fail(ErrorCode::kInvalidArgument, "{}: no model '{}'. Models and their mean scores: {}",
+              labels.name, model, models_with_means(labels));
+}
+
 Result<std::vector<TierRow>> tier_rows(const Labels& labels, std::span<const TierSource> tiers) {
   std::vector<std::vector<size_t>> columns;
   for (const TierSource& tier : tiers) {
     columns.emplace_back();
     for (const std::string& model : tier.models) {
-      const auto column = column_of(labels, model);
-      if (!column) {
-        return fail(ErrorCode::kInvalidArgument,
-                    "{}: tier {}: no model '{}'. Models and their mean scores: {}", labels.name,
-                    tier.tier, model, models_with_means(labels));
-      }
-      columns.back().push_back(*column);
+      AC_TRY(const size_t column, model_column(labels, model));
+      columns.back().push_back(column);
     }
   }
   const std::vector<Split> splits = assign_splits(labels);

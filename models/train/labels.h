@@ -1,9 +1,9 @@
 // Labels: prompts with the scores that several models earned on them. JSON Lines, an object each:
 //
-//   {"prompt": text, "scores": {model: number, ...},
+//   {"prompt": text, "scores": {model: number, ...}, "answers": {model: text, ...},
 //    "task": text, "split": "train" | "validation" | "test", "options": [text, ...]}
 //
-// The last three are optional; unknown keys are ignored. A score is a share of success in [0, 1];
+// All but the first two are optional; unknown keys are ignored. A score is a share of success in [0, 1];
 // metrics corrected for chance go a little below zero, so -1..0 is read as 0. A model missing from
 // a row, or null, has no score there. Options (of a multiple-choice question) are appended to the
 // prompt, since the model was shown them.
@@ -28,6 +28,8 @@ struct LabelRow {
   bool has_split = false;
   Split split = Split::kTrain;  // as the file says; see assign_splits
   std::vector<float> scores;    // [n_models]; NaN where the model has no score
+  // What each model answered, to compare; empty where the file does not say. [n_models] or []
+  std::vector<std::string> answers{};
 };
 
 struct Labels {
@@ -60,6 +62,9 @@ std::string models_of(const TierSource& tier);
 // kInvalidArgument listing each model with its mean score, to choose from.
 Result<std::vector<TierSource>> default_tiers(const Labels& labels);
 
+// Errors: kInvalidArgument naming the models that the labels have.
+Result<size_t> model_column(const Labels& labels, std::string_view model);
+
 // The mean score of each model over the rows that have one. [n_models]
 std::vector<double> mean_scores(const Labels& labels);
 
@@ -79,5 +84,9 @@ Result<std::vector<TierRow>> tier_rows(const Labels& labels, std::span<const Tie
 std::vector<Split> assign_splits(const Labels& labels);
 // FNV-1a of the prompt, mixed; the same on every machine.
 uint64_t prompt_hash(std::string_view prompt);
+// The fold of a prompt with this hash: copies of it share one.
+inline int fold_of(uint64_t hash, int n_folds) {
+  return static_cast<int>(hash % static_cast<uint64_t>(n_folds));
+}
 
 }  // namespace ac

@@ -12,14 +12,31 @@ cpu::GemmKind gemm_kind(const cpu::Isa& isa, const LmTrainerOptions& options) {
   return options.f32_products ? cpu::GemmKind::kF32 : cpu::Gemm::best_kind(isa);
 }
 
-std::vector<DecayRange> decay_ranges(const Parameters& parameters) {
+bool is_of_layer(const Parameters::Entry& entry) { return entry.name.starts_with("blk."); }
+
+std::vector<DecayRange> decay_ranges(const Parameters& parameters, bool muon) {
   std::vector<DecayRange> ranges;
   for (const Parameters::Entry& entry : parameters.entries()) {
     if (!ranges.empty()) ranges.back().end = entry.offset;
-    ranges.push_back({.begin = entry.offset, .end = entry.offset, .decays = entry.is_matrix()});
+    ranges.push_back({.begin = entry.offset,
+                      .end = entry.offset,
+                      .decays = entry.is_matrix(),
+                      .is_left_alone = muon && entry.is_matrix() && is_of_layer(entry)});
   }
   if (!ranges.empty()) ranges.back().end = parameters.size();
   return ranges;
+}
+
+std::vector<MuonMatrix> layer_matrices(const Parameters& parameters) {
+  std::vector<MuonMatrix> matrices;
+  for (const Parameters::Entry& entry : parameters.entries()) {
+    if (!entry.is_matrix() || !is_of_layer(entry)) continue;
+    const int64_t n_cols = entry.shape.back();
+    matrices.push_back({.offset = entry.offset,
+                        .n_rows = static_cast<int64_t>(entry.size) / n_cols,
+                        .n_cols = n_cols});
+  }
+  return matrices;
 }
 
 std::vector<int32_t> all_rows(size_t n) {
@@ -43,7 +60,7 @@ LmTrainer::LmTrainer(const cpu::Isa& isa, Parameters& parameters, const LmTraine
   tape_ = std::make_unique<TapeBackend>(
       isa, team_, parameters,
       TapeOptions{.gemm = gemm_kind(isa, options), .chunk_rows = options.chunk_rows});
-  optimizer_ = std::make_unique<AdamW>(options.adamw, decay_ranges(parameters));
+  optimizer_ = std::make_unique<AdamW>(options.adamw, decay_ranges(parameters, options.muon.has_value()));
 }
 
 Result<std::unique_ptr<LmTrainer>> LmTrainer::create(Parameters& parameters,
@@ -51,6 +68,11 @@ Result<std::unique_ptr<LmTrainer>> LmTrainer::create(Parameters& parameters,
   AC_TRY(const cpu::Isa* isa, cpu::choose_isa());
   std::unique_ptr<LmTrainer> trainer(new LmTrainer(*isa, parameters, options));
   AC_TRY_STATUS(prepare(parameters.checkpoint(), *trainer->tape_, &trainer->model_));
+  if (options.muon) {
+    AC_TRY(trainer->muon_,
+           Muon::create(cpu::Gemm(*isa, gemm_kind(*isa, options)), *options.muon,
+                        layer_matrices(parameters), trainer->team_.n_threads()));
+  }
   return trainer;
 }
 
@@ -126,6 +148,10 @@ float LmTrainer::clip_factor(const StepReport& report) const {
 }
 
 void LmTrainer::move(float learning_rate, const StepReport& report) {
+  if (muon_ != nullptr) {
+    muon_->step(team_, parameters_.values(), parameters_.gradients(), optimizer_->mean(),
+                learning_rate, clip_factor(report));
+  }
   optimizer_->step(isa_, team_, parameters_.values(), parameters_.gradients(), learning_rate,
                    clip_factor(report));
   tape_->weights_changed();

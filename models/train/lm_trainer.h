@@ -4,10 +4,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "models/arch/model.h"
 #include "models/train/adamw.h"
+#include "models/train/muon.h"
 #include "models/train/sequences.h"
 #include "models/train/tape.h"
 
@@ -18,6 +20,8 @@ struct LmTrainerOptions {
   bool f32_products = false;  // even where there is a bf16 unit
   int32_t chunk_rows = 128;
   AdamWOptions adamw{.beta1 = 0.9f, .beta2 = 0.95f, .epsilon = 1e-8f, .weight_decay = 0.1f};
+  // Matrices inside layers are moved by Muon, the rest by AdamW.
+  std::optional<MuonOptions> muon = std::nullopt;
   float clip_length = 1.0f;  // longest gradient
 };
 
@@ -79,6 +83,7 @@ class LmTrainer {
   cpu::ThreadTeam team_;
   std::unique_ptr<TapeBackend> tape_;
   std::unique_ptr<AdamW> optimizer_;
+  std::unique_ptr<Muon> muon_;  // its momenta are in optimizer_'s means
   Model model_;
   std::vector<float> weights_, teacher_weights_;
   std::vector<int32_t> rows_;

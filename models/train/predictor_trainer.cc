@@ -6,6 +6,7 @@
 
 #include "models/predictor/network.h"
 #include "models/train/adamw.h"
+#include "models/train/logistic.h"
 #include "models/train/predictor_gradient.h"
 #include "runtime/core/rng.h"
 
@@ -115,11 +116,6 @@ PromptFeatures with_words_hidden(const PromptFeatures& features, float share, Rn
   return out.n_tokens > 0 ? out : features;
 }
 
-// -y log p - (1 - y) log(1 - p) with p = sigmoid(z), in a form that does not overflow.
-double cross_entropy(double z, double y) {
-  return std::max(z, 0.0) - z * y + std::log1p(std::exp(-std::abs(z)));
-}
-
 // Logits of every example, [n_tiers][n].
 std::vector<std::vector<float>> logits_of(std::span<const float> parameters, int n_tiers,
                                           std::span<const Example> examples) {
@@ -145,37 +141,13 @@ double mean_loss(std::span<const float> parameters, int n_tiers,
   return sum / static_cast<double>(examples.size() * logits.size());
 }
 
-struct Calibration {
-  float scale = 1;
-  float shift = 0;
-};
-
-// Platt scaling by Newton's method on scale and shift, held near (1, 0) by a pull worth a few
-// prompts.
-Calibration calibrate(std::span<const float> logits, std::span<const Example> examples,
-                      size_t tier) {
-  constexpr double kPull = 2.0, kMinScale = 0.05;
-  double a = 1, b = 0;
-  for (int step = 0; step < 30; ++step) {
-    double g_a = kPull * (a - 1), g_b = kPull * b, h_aa = kPull, h_ab = 0, h_bb = kPull;
-    for (size_t i = 0; i < logits.size(); ++i) {
-      const auto z = static_cast<double>(logits[i]);
-      const double p = predictor::sigmoid(a * z + b);
-      const double error = p - static_cast<double>(examples[i].scores[tier]);
-      const double slope = p * (1 - p);
-      g_a += error * z;
-      g_b += error;
-      h_aa += slope * z * z;
-      h_ab += slope * z;
-      h_bb += slope;
-    }
-    const double det = h_aa * h_bb - h_ab * h_ab;  // positive: the pull makes the Hessian definite
-    a -= (h_bb * g_a - h_ab * g_b) / det;
-    b -= (h_aa * g_b - h_ab * g_a) / det;
-    a = std::clamp(a, kMinScale, 20.0);
-    b = std::clamp(b, -20.0, 20.0);
-  }
-  return {static_cast<float>(a), static_cast<float>(b)};
+// Scale and shift of a tier's logits on the validation prompts.
+Calibration calibrated_on(std::span<const float> logits, std::span<const Example> examples,
+                          size_t tier) {
+  const std::vector<double> z(logits.begin(), logits.end());
+  std::vector<float> scores;
+  for (const Example& example : examples) scores.push_back(example.scores[tier]);
+  return calibrate(z, scores);
 }
 
 Examples examples_of(const Labels& labels, std::span<const TierRow> rows) {
@@ -335,10 +307,10 @@ Result<Fit> fit(const TrainOptions& options, std::span<const TierSource> tiers,
   const auto logits = logits_of(best, n_tiers, examples.validation);
   std::vector<float> success, gain, weak, strong;
   for (size_t t = 0; t < tiers.size(); ++t) {
-    const Calibration calibration = calibrate(logits[t], examples.validation, t);
+    const Calibration calibration = calibrated_on(logits[t], examples.validation, t);
     parts.tiers.push_back(tiers[t].tier);
-    parts.scale.push_back(calibration.scale);
-    parts.shift.push_back(calibration.shift);
+    parts.scale.push_back(static_cast<float>(calibration.scale));
+    parts.shift.push_back(static_cast<float>(calibration.shift));
     parts.facts.models.push_back(models_of(tiers[t]));
   }
   for (size_t i = 0; i < examples.validation.size(); ++i) {
@@ -414,35 +386,48 @@ Result<TrainReport> train_predictor(const TrainOptions& options, const Labels& l
                      .test = std::move(test)};
 }
 
-Result<Evaluation> cross_validate(const TrainOptions& options, const Labels& labels, int n_folds) {
+Result<FoldedScores> scores_out_of_fold(const TrainOptions& options, const Labels& labels,
+                                        int n_folds) {
   AC_TRY_STATUS(check_options(options));
   if (n_folds < 2 || n_folds > 20) {
     return fail(ErrorCode::kInvalidArgument, "{} folds, expected 2 to 20", n_folds);
   }
   AC_TRY(const std::vector<TierSource> tiers, chosen_tiers(options, labels));
   AC_TRY(std::vector<TierRow> rows, tier_rows(labels, tiers));
-  ScoredRows scored;
-  // Scores above each fold's own threshold: the pooled rows are then kept where this is positive.
-  std::vector<float> above_threshold, above_gain;
-  PredictorFacts mean;
+  FoldedScores out;
   for (int fold = 0; fold < n_folds; ++fold) {
     for (TierRow& row : rows) {
       // Copies of a prompt have one hash, so they share a part. The two digits are independent.
       const uint64_t hash = prompt_hash(labels.rows[row.row].prompt);
-      const bool is_test = hash % static_cast<uint64_t>(n_folds) == static_cast<uint64_t>(fold);
+      const bool is_test = fold_of(hash, n_folds) == fold;
       const bool is_validation = (hash >> 32) % 10 == 0;
       row.split = is_test ? Split::kTest : is_validation ? Split::kValidation : Split::kTrain;
+      if (is_test) out.label_rows.push_back(row.row);
     }
     const Examples examples = examples_of(labels, rows);
     AC_TRY_STATUS(check_sizes(examples, labels));
     AC_TRY(const Fit fitted, fit(options, tiers, labels, examples));
-    append_scores(fitted.predictor, examples.test, scored);
-    const PredictorFacts& facts = fitted.predictor.facts();
-    for (size_t i = above_gain.size(); i < scored.predicted[0].size(); ++i) {
-      const float success = scored.predicted.front()[i];
-      above_threshold.push_back(success - facts.target_threshold);
-      above_gain.push_back(success - scored.predicted.back()[i] - facts.target_gain);
-    }
+    append_scores(fitted.predictor, examples.test, out.scored);
+    out.facts.push_back(fitted.predictor.facts());
+    out.folds.resize(out.label_rows.size(), fold);
+  }
+  return out;
+}
+
+Result<Evaluation> cross_validate(const TrainOptions& options, const Labels& labels, int n_folds) {
+  AC_TRY(const std::vector<TierSource> tiers, chosen_tiers(options, labels));
+  AC_TRY(const FoldedScores folded, scores_out_of_fold(options, labels, n_folds));
+  const ScoredRows& scored = folded.scored;
+  // Scores above each fold's own threshold: the pooled rows are then kept where this is positive.
+  std::vector<float> above_threshold, above_gain;
+  for (size_t i = 0; i < folded.folds.size(); ++i) {
+    const PredictorFacts& facts = folded.facts[static_cast<size_t>(folded.folds[i])];
+    const float success = scored.predicted.front()[i];
+    above_threshold.push_back(success - facts.target_threshold);
+    above_gain.push_back(success - scored.predicted.back()[i] - facts.target_gain);
+  }
+  PredictorFacts mean;
+  for (const PredictorFacts& facts : folded.facts) {
     mean.target_threshold += facts.target_threshold / static_cast<float>(n_folds);
     mean.target_gain += facts.target_gain / static_cast<float>(n_folds);
   }

@@ -58,6 +58,17 @@ struct TrainReport {
 // training, 10 validation or 10 test prompts), kCancelled.
 Result<TrainReport> train_predictor(const TrainOptions& options, const Labels& labels);
 
+// What is predicted for every prompt by a training on the other folds alone (fold_of its hash), fold
+// after fold. Errors: as train_predictor.
+struct FoldedScores {
+  ScoredRows scored;
+  std::vector<size_t> label_rows;     // [n_rows], in Labels::rows
+  std::vector<int> folds;             // [n_rows]
+  std::vector<PredictorFacts> facts;  // [n_folds]
+};
+Result<FoldedScores> scores_out_of_fold(const TrainOptions& options, const Labels& labels,
+                                        int n_folds);
+
 // The same training n_folds times, each time tested on another part (by hash of the prompt), and
 // the table over all rows: steadier than one small test split. Errors: as train_predictor.
 Result<Evaluation> cross_validate(const TrainOptions& options, const Labels& labels, int n_folds);

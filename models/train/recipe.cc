@@ -46,6 +46,8 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"train", "last_rate", kNumber, "", "0.05", 0, 1, "", "at the end, as a share of the peak"},
     {"train", "warm_up", kInteger, "", "100", 0, kMost, "", "steps until the peak"},
     {"train", "weight_decay", kNumber, "", "0.1", 0, 10, "", "of matrices"},
+    {"train", "optimizer", kChoice, "", "adamw", 0, 0, "adamw|muon", "muon: matrices inside layers by it, the rest by AdamW"},
+    {"train", "muon_beta", kNumber, "", "0.95", 0, 0.9999, "", "of Muon's momentum"},
     {"train", "beta1", kNumber, "", "0.9", 0, 0.9999, "", "of AdamW's mean"},
     {"train", "beta2", kNumber, "", "0.95", 0, 0.99999, "", "of AdamW's mean square"},
     {"train", "clip", kNumber, "", "1", 1e-6, 1e6, "", "longest gradient"},
@@ -120,6 +122,9 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
   recipe.adamw = {.beta1 = number("train.beta1"),
                   .beta2 = number("train.beta2"),
                   .weight_decay = number("train.weight_decay")};
+  if (table.text("train.optimizer") == "muon") {
+    recipe.muon = {.beta = number("train.muon_beta"), .weight_decay = recipe.adamw.weight_decay};
+  }
   recipe.seed = static_cast<uint64_t>(table.integer("train.seed"));
   recipe.evaluate_every = table.integer("watch.evaluate_every");
   recipe.evaluate_tokens = table.integer("watch.evaluate_tokens");

@@ -37,6 +37,7 @@ struct BaseRecipe {
   float prompt_weight = 0;
   float clip_length = 0;
   AdamWOptions adamw{};
+  std::optional<MuonOptions> muon{};
   uint64_t seed = 1;
 
   int64_t evaluate_every = 0;  // steps

@@ -116,12 +116,17 @@ double oracle_cut(const Outcome& outcome, double target) {
   return gain.empty() ? 0 : share(n_kept, gain.size());
 }
 
-double apgr(std::span<const float> scores, const Outcome& outcome) {
+namespace {
+
+constexpr size_t kSteps = 10;
+
+// The share of the gap between both models that is recovered when the strong one takes the lowest
+// scores: at k / kSteps of the prompts, k = 0 .. kSteps. Empty where there is no gap.
+std::vector<double> recovered_curve(std::span<const float> scores, const Outcome& outcome) {
   AC_CHECK(scores.size() == outcome.size());
-  constexpr size_t kSteps = 10;
   const double weak = sum_of(outcome.weak);
   const double gap = sum_of(outcome.strong) - weak;
-  if (gap == 0 || scores.empty()) return kNaN;
+  if (gap == 0 || scores.empty()) return {};
   // earned[k]: the strong model takes the k lowest scores. Equal scores share what they gain, so
   // that their order in the file does not matter.
   const std::vector<size_t> order = by_score(scores);
@@ -141,17 +146,35 @@ double apgr(std::span<const float> scores, const Outcome& outcome) {
     }
     from = to;
   }
-  const auto recovered = [&](size_t step) {
+  std::vector<double> curve;
+  for (size_t step = 0; step <= kSteps; ++step) {
     const double at = static_cast<double>(step) / kSteps * static_cast<double>(n);
     const auto k = std::min(static_cast<size_t>(at), n - 1);
     const double between = at - static_cast<double>(k);
-    return (earned[k] + between * (earned[k + 1] - earned[k]) - weak) / gap;
-  };
-  double area = 0;
-  for (size_t step = 0; step < kSteps; ++step) {
-    area += 0.5 * (recovered(step) + recovered(step + 1)) / kSteps;
+    curve.push_back((earned[k] + between * (earned[k + 1] - earned[k]) - weak) / gap);
   }
+  return curve;
+}
+
+}  // namespace
+
+double apgr(std::span<const float> scores, const Outcome& outcome) {
+  const std::vector<double> curve = recovered_curve(scores, outcome);
+  if (curve.empty()) return kNaN;
+  double area = 0;
+  for (size_t step = 0; step < kSteps; ++step) area += 0.5 * (curve[step] + curve[step + 1]) / kSteps;
   return area;
+}
+
+double call_share(std::span<const float> scores, const Outcome& outcome, double recovered) {
+  const std::vector<double> curve = recovered_curve(scores, outcome);
+  for (size_t step = 0; step < curve.size(); ++step) {
+    if (curve[step] < recovered) continue;
+    if (step == 0) return 0;
+    const double between = (recovered - curve[step - 1]) / (curve[step] - curve[step - 1]);
+    return (static_cast<double>(step - 1) + between) / kSteps;
+  }
+  return kNaN;
 }
 
 double area_under_roc(std::span<const float> predicted, std::span<const float> label) {

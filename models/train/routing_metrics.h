@@ -39,6 +39,9 @@ double oracle_cut(const Outcome& outcome, double target);
 // over the share of strong calls in ten steps, linear between them, by trapezoids, as a share of
 // the gap. Random is 0.5. NaN where both models earn the same.
 double apgr(std::span<const float> scores, const Outcome& outcome);
+// Call-performance threshold, from the same curve: the share of prompts that the strong model must
+// take to recover this share of the gap. NaN where both models earn the same.
+double call_share(std::span<const float> scores, const Outcome& outcome, double recovered);
 
 // Area under the ROC curve for label >= 0.5; ties count half. NaN where all labels are on one side.
 double area_under_roc(std::span<const float> predicted, std::span<const float> label);

@@ -124,17 +124,29 @@ std::vector<std::string> Invocation::values(std::string_view flag) const {
   return it == given_.end() ? std::vector<std::string>() : it->second;
 }
 
-Result<int64_t> Invocation::integer(std::string_view flag, int64_t missing, int64_t min,
-                                    int64_t max) const {
+template <class Number>
+Result<Number> Invocation::within(std::string_view flag, Number missing, Number min,
+                                  Number max) const {
   const auto text = value(flag);
   if (!text) return missing;
-  int64_t number = 0;
+  Number number = 0;
   const char* end = text->data() + text->size();
   const auto [at, error] = std::from_chars(text->data(), end, number);
-  if (error != std::errc() || at != end || text->empty() || number < min || number > max) {
+  const bool fits = number >= min && number <= max;  // false for what is not a number
+  if (error != std::errc() || at != end || text->empty() || !fits) {
     return usage_error(*verb_, fmt::format("{} is '{}', expected {} to {}", flag, *text, min, max));
   }
   return number;
+}
+
+Result<int64_t> Invocation::integer(std::string_view flag, int64_t missing, int64_t min,
+                                    int64_t max) const {
+  return within(flag, missing, min, max);
+}
+
+Result<double> Invocation::number(std::string_view flag, double missing, double min,
+                                  double max) const {
+  return within(flag, missing, min, max);
 }
 
 SettingSources Invocation::setting_sources() const {

@@ -7,6 +7,7 @@
 
 #include "models/store/gguf.h"
 #include "models/store/zoo.h"
+#include "runtime/cli/shipped_zoo.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/core/file.h"
 #include "runtime/core/log.h"
@@ -20,6 +21,11 @@ KvFormat kv_format_from(std::string_view name) {
   if (name == "q8_0") return KvFormat::kQ8_0;
   if (name == "f32") return KvFormat::kF32;
   return KvFormat::kF16;
+}
+
+Verify verify_from(std::string_view name) {
+  if (name == "no") return Verify::kNo;
+  return name == "escalate" ? Verify::kEscalate : Verify::kMark;
 }
 
 uint64_t memory_limit_bytes(const Settings& settings) {
@@ -72,12 +78,26 @@ std::string variant_id_of(std::string_view path) {
   return name.empty() ? "model" : name;
 }
 
-Result<std::shared_ptr<const Predictor>> predictor_of(const Zoo& zoo) {
+Result<std::shared_ptr<const Gates>> gates_of(const Zoo& zoo) {
   AC_TRY(const std::optional<Checkpoint> checkpoint, zoo.open_predictor());
-  if (!checkpoint) return std::shared_ptr<const Predictor>();
-  auto predictor = Predictor::from_checkpoint(*checkpoint);
-  if (!predictor) return with_context(predictor.error(), zoo.path());
-  return std::make_shared<const Predictor>(*std::move(predictor));
+  if (!checkpoint) return std::shared_ptr<const Gates>();
+  auto gates = Gates::from_checkpoint(*checkpoint);
+  if (!gates) return with_context(gates.error(), zoo.path());
+  return std::make_shared<const Gates>(*std::move(gates));
+}
+
+Judge judge_from(std::shared_ptr<const Gates> gates, const Settings& settings) {
+  const JudgeOptions options{.paper = settings.text("route.gate") == "paper",
+                             .target_success = settings.number("route.target_success"),
+                             .target_confidence = settings.number("route.target_confidence")};
+  JudgeMade made = make_judge(std::move(gates), options);
+  if (made.promised && !made.promised->allowance) {
+    log_warning(
+        "{:.1f} % of the full model's success cannot be promised with {:.0f} % confidence from {} "
+        "labels: every prompt counts as hard (target_success, target_confidence)",
+        100 * options.target_success, 100 * options.target_confidence, made.promised->n_rows);
+  }
+  return std::move(made.judge);
 }
 
 }  // namespace
@@ -137,14 +157,14 @@ Result<Models> open_models(const Invocation& invocation, const Settings& setting
   Models models;
   AC_TRY(EngineOptions engine, engine_options(settings));
   engine.n_slots = n_slots;
-  const std::string& zoo_path = settings.text("route.zoo");
+  const std::string zoo_file = zoo_path(settings);
   if (const auto model = invocation.value("--model")) {
     AC_TRY(Checkpoint checkpoint, open_checkpoint(*model));
     AC_TRY(models.variants,
            variant_of_checkpoint(variant_id_of(*model), std::move(checkpoint), engine));
-  } else if (!zoo_path.empty()) {
-    AC_TRY(std::shared_ptr<const Zoo> zoo, Zoo::open(zoo_path));
-    AC_TRY(models.predictor, predictor_of(*zoo));
+  } else if (!zoo_file.empty()) {
+    AC_TRY(std::shared_ptr<const Zoo> zoo, Zoo::open(zoo_file));
+    AC_TRY(models.gates, gates_of(*zoo));
     models.variants = variants_of_zoo(std::move(zoo), engine);
   }
   if (models.variants == nullptr && settings.text("remote.url").empty()) {
@@ -158,11 +178,12 @@ Result<Models> open_models(const Invocation& invocation, const Settings& setting
 Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
                                             const Settings& settings) {
   RouterParts parts;
-  parts.judge = judge_of(std::move(models.predictor));
+  parts.judge = judge_from(std::move(models.gates), settings);
   parts.variants = std::move(models.variants);
   parts.make_remote = remote_factory(std::move(remote));
   RouterOptions options;
   options.threshold = settings.number("route.confidence_threshold");
+  options.verify = verify_from(settings.text("route.verify"));
   options.offline = settings.yes("privacy.offline");
   options.memory_budget_bytes = memory_limit_bytes(settings);
   return Router::create(std::move(parts), options);
@@ -189,7 +210,7 @@ Result<std::optional<std::string>> pinned(const Invocation& invocation) {
 std::string_view reason_words(RouteReason reason) {
   switch (reason) {
     case RouteReason::kConfident:
-      return "the smallest variant whose predicted success reaches the threshold";
+      return "the smallest variant that will do";
     case RouteReason::kNotConfident:
       return "no local variant is confident enough";
     case RouteReason::kPinned:
@@ -204,6 +225,8 @@ std::string_view reason_words(RouteReason reason) {
       return "too long for the local variants";
     case RouteReason::kNoLocal:
       return "there is no local variant";
+    case RouteReason::kDoubted:
+      return "a local draft failed its checks";
   }
   return "";
 }

@@ -33,7 +33,7 @@ inline constexpr Option kSystemOption = {"--system", "TEXT",
 
 // What may answer here: local variants from --model or the zoo, with the zoo's predictor.
 struct Models {
-  std::shared_ptr<const Predictor> predictor;  // nullptr: none
+  std::shared_ptr<const Gates> gates;       // nullptr: none
   std::unique_ptr<VariantSource> variants;     // nullptr: no local model
 };
 // Nothing is loaded yet. Errors: kInvalidArgument when there is neither a local model nor a remote.

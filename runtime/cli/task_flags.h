@@ -13,6 +13,8 @@ inline constexpr Option kKindOption = {"--kind", "citation|data-to-text|review|h
                                        "all in turn when not given"};
 inline constexpr Option kFieldOption = {"--field", "biology|chemistry|physics|social",
                                         "all in turn when not given"};
+inline constexpr Option kRespelledOption = {
+    "--respelled", "", "with made-up names and subject words, as in training"};
 inline constexpr Option kSeedOption = {"--seed", "N", "the first seed (0)"};
 inline constexpr Option kJsonOption = {"--json", "", "a JSON object a line"};
 

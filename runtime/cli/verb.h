@@ -63,6 +63,7 @@ class Invocation {
   std::vector<std::string> values(std::string_view flag) const;
   // A value that is a whole number. Errors: kInvalidArgument.
   Result<int64_t> integer(std::string_view flag, int64_t missing, int64_t min, int64_t max) const;
+  Result<double> number(std::string_view flag, double missing, double min, double max) const;
   bool wants_help() const { return has("--help"); }
 
   SettingSources setting_sources() const;
@@ -70,6 +71,9 @@ class Invocation {
   Result<Settings> load_settings() const;
 
  private:
+  template <class Number>
+  Result<Number> within(std::string_view flag, Number missing, Number min, Number max) const;
+
   const Verb* verb_ = nullptr;
   std::vector<std::string> arguments_;
   std::map<std::string, std::vector<std::string>, std::less<>> given_;

@@ -10,6 +10,7 @@
 #include "cpu/threads.h"
 #include "models/store/zoo.h"
 #include "runtime/cli/setup.h"
+#include "runtime/cli/shipped_zoo.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
 #include "runtime/core/file.h"
@@ -118,7 +119,7 @@ void look_at_vulkan(std::vector<Finding>& findings) {
 }
 
 void look_at_zoo(std::vector<Finding>& findings, const Settings& settings) {
-  const std::string& path = settings.text("route.zoo");
+  const std::string path = zoo_path(settings);
   if (path.empty()) {
     findings.push_back({"zoo", nullptr, "none set ([route] zoo)"});
     return;

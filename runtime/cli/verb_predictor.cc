@@ -4,12 +4,14 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "models/predictor/predictor.h"
+#include "models/predictor/gates.h"
 #include "models/store/gguf.h"
 #include "models/store/zoo.h"
 #include "models/train/evaluate.h"
+#include "models/train/gate_trainer.h"
 #include "models/train/labels.h"
 #include "models/train/predictor_trainer.h"
+#include "models/train/router_table.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
 #include "runtime/core/json.h"
@@ -22,6 +24,9 @@ constexpr Option kLabelsOption = {"--labels", "FILE",
                                   "JSON Lines: prompts with the scores of models"};
 constexpr Option kTierOption = {"--tier", "NAME=MODEL[+MODEL]",
                                 "whose scores a tier stands for, cheapest first", true};
+constexpr Option kRetainOption = {
+    "--retain", "SHARE", "share of the full model's success to keep (0.962)"};
+constexpr Option kConfidenceOption = {"--confidence", "SHARE", "with which it is promised (0.9)"};
 constexpr Option kJsonOption = {"--json", "", "as JSON"};
 constexpr std::array kTrainOptions = {
     kLabelsOption,
@@ -30,12 +35,21 @@ constexpr std::array kTrainOptions = {
     Option{"--seed", "N", "of the first weights and the order of prompts (1)"},
     Option{"--epochs", "N", "passes over the prompts (30)"},
     Option{"--folds", "N", "also train N times, each tested on another part"},
+    kRetainOption,
+    kConfidenceOption,
     kJsonOption,
 };
 constexpr std::array kEvalOptions = {
     kLabelsOption,
     kTierOption,
-    Option{"--rows", "auto|test|all", "which prompts of the file count (auto)"},
+    Option{"--rows", "auto|test|all", "with FILE: which prompts count (auto)"},
+    Option{"--weak", "MODEL", "without FILE: the model that prompts are kept on"},
+    Option{"--strong", "MODEL", "without FILE: the model that the rest goes to"},
+    Option{"--draft", "MODEL", "without FILE: compare its answers with the weak model's", true},
+    Option{"--folds", "N", "without FILE: parts, each judged by what the others taught (5)"},
+    Option{"--trials", "N", "without FILE: random halves to try the guarantee on (200)"},
+    kRetainOption,
+    kConfidenceOption,
     kJsonOption,
 };
 constexpr std::array kInfoOptions = {kJsonOption};
@@ -60,19 +74,19 @@ Result<Labels> labels_from(const Invocation& invocation) {
 }
 
 // A predictor's own file, or the one inside a zoo.
-Result<Predictor> open_any_predictor(const std::string& path) {
+Result<Gates> open_any_gates(const std::string& path) {
   AC_TRY(const auto file, MappedFile::open(path));
   constexpr std::string_view kMagic = "GGUF";
   const auto bytes = file->bytes();
   if (bytes.size() >= kMagic.size() &&
       std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0) {
     AC_TRY(const Checkpoint checkpoint, open_gguf(path));
-    return Predictor::from_checkpoint(checkpoint);
+    return Gates::from_checkpoint(checkpoint);
   }
   AC_TRY(const auto zoo, Zoo::open(path));
   AC_TRY(const std::optional<Checkpoint> checkpoint, zoo->open_predictor());
   if (!checkpoint) return fail(ErrorCode::kNotFound, "{}: has no predictor", path);
-  return Predictor::from_checkpoint(*checkpoint);
+  return Gates::from_checkpoint(*checkpoint);
 }
 
 void print_evaluation(const Evaluation& evaluation) {
@@ -86,6 +100,42 @@ OrderedJson curve_to_json(const std::vector<EpochLoss>& curve) {
         {"epoch", point.epoch}, {"train", point.train}, {"validation", point.validation}});
   }
   return rows;
+}
+
+Result<double> share_from(const Invocation& invocation, std::string_view flag, double missing) {
+  AC_TRY(const double share, invocation.number(flag, missing, 0, 1));
+  if (share > 0 && share < 1) return share;
+  return usage_error(invocation.verb(),
+                     fmt::format("{} is {}, expected more than 0 and less than 1", flag, share));
+}
+
+void print_gate(const GateReport& report) {
+  const Guarantee& promised = report.promised;
+  print("gate        {} prompts to learn from, {} to calibrate with, {} left for tests\n",
+        report.n_train, report.n_calibration, report.n_test);
+  if (promised.allowance) {
+    print("promise     {:.1f} % of the full model's success with {:.0f} % confidence: {:.1f} % of prompts "
+          "stay local, where a variant may be {:.3f} less likely to succeed\n",
+          100 * promised.retain, 100 * promised.confidence, 100 * promised.kept,
+          *promised.allowance);
+  } else {
+    print("promise     none: {} prompts do not show that {:.1f} % of the full model's success can be "
+          "kept with {:.0f} % confidence\n",
+          promised.n_rows, 100 * promised.retain, 100 * promised.confidence);
+  }
+}
+
+OrderedJson to_json(const GateReport& report) {
+  const Guarantee& promised = report.promised;
+  return OrderedJson{
+      {"parameters", report.gate.n_parameters()},
+      {"n_train", report.n_train},
+      {"n_calibration", report.n_calibration},
+      {"retain", promised.retain},
+      {"confidence", promised.confidence},
+      {"allowance", promised.allowance ? OrderedJson(*promised.allowance) : OrderedJson(nullptr)},
+      {"kept", promised.kept},
+      {"retained", promised.retained}};
 }
 
 Result<int> train(const Invocation& invocation) {
@@ -116,7 +166,14 @@ Result<int> train(const Invocation& invocation) {
     AC_TRY(folds, cross_validate(options, labels, static_cast<int>(n_folds)));
   }
   progress.reset();
-  const Checkpoint checkpoint = report.predictor.to_checkpoint();
+  GateTrainOptions gate_options;
+  gate_options.tiers = report.tiers;
+  gate_options.cancel = &interrupted();
+  AC_TRY(gate_options.retain, share_from(invocation, "--retain", gate_options.retain));
+  AC_TRY(gate_options.confidence, share_from(invocation, "--confidence", gate_options.confidence));
+  AC_TRY(const GateReport gate, train_gate(gate_options, labels));
+  Checkpoint checkpoint = report.predictor.to_checkpoint();
+  AC_TRY_STATUS(gate.gate.add_to(checkpoint));
   AC_TRY(const auto writer, create_file(*out));
   AC_TRY_STATUS(write_gguf(checkpoint, *writer));
   AC_TRY_STATUS(writer->commit());
@@ -128,7 +185,8 @@ Result<int> train(const Invocation& invocation) {
                        {"n_test", report.n_test},
                        {"n_left_out", report.n_left_out},
                        {"curve", curve_to_json(report.curve)},
-                       {"test", evaluation_to_json(report.test)}};
+                       {"test", evaluation_to_json(report.test)},
+                       {"gate", to_json(gate)}};
     if (folds) object["folds"] = evaluation_to_json(*folds);
     output().write_line(json_line(object));
     return 0;
@@ -142,11 +200,45 @@ Result<int> train(const Invocation& invocation) {
   }
   print_evaluation(report.test);
   if (folds) print_evaluation(*folds);
-  print("{}: {} parameters\n", *out, report.predictor.n_parameters());
+  print_gate(gate);
+  print("{}: {} and {} parameters\n", *out, gate.gate.n_parameters(),
+        report.predictor.n_parameters());
+  return 0;
+}
+
+// Both gates on a pair of models, trained and tested here.
+Result<int> eval_pair(const Invocation& invocation) {
+  RouterTableOptions options;
+  options.weak = invocation.value("--weak").value_or("");
+  options.strong = invocation.value("--strong").value_or("");
+  options.drafts = invocation.values("--draft");
+  if (options.weak.empty() != options.strong.empty()) {
+    return usage_error(invocation.verb(), "--weak and --strong go together");
+  }
+  AC_TRY(options.retain, share_from(invocation, "--retain", options.retain));
+  AC_TRY(options.confidence, share_from(invocation, "--confidence", options.confidence));
+  AC_TRY(const int64_t n_folds, invocation.integer("--folds", options.n_folds, 2, 20));
+  AC_TRY(const int64_t n_trials, invocation.integer("--trials", options.n_trials, 0, 100'000));
+  options.n_folds = static_cast<int>(n_folds);
+  options.n_trials = static_cast<int>(n_trials);
+  options.cancel = &interrupted();
+  watch_interrupts();
+  AC_TRY(const Labels labels, labels_from(invocation));
+  std::optional<Progress> progress(std::in_place, "evaluating", 4);
+  uint64_t n_done = 0;
+  options.progress = [&](std::string_view what) { progress->update(++n_done, std::string(what)); };
+  AC_TRY(const RouterTable table, router_table(labels, options));
+  progress.reset();
+  if (invocation.has("--json")) {
+    output().write_line(json_line(router_table_to_json(table)));
+  } else {
+    for (const std::string& line : router_table_lines(table)) output().write_line(line);
+  }
   return 0;
 }
 
 Result<int> eval(const Invocation& invocation) {
+  if (invocation.arguments().empty()) return eval_pair(invocation);
   const std::string rows = invocation.value("--rows").value_or("auto");
   if (rows != "auto" && rows != "test" && rows != "all") {
     return usage_error(invocation.verb(),
@@ -156,7 +248,8 @@ Result<int> eval(const Invocation& invocation) {
                               : rows == "all" ? EvaluatedRows::kAll
                                               : EvaluatedRows::kAuto;
   AC_TRY(std::vector<TierSource> tiers, tiers_from(invocation));
-  AC_TRY(const Predictor predictor, open_any_predictor(invocation.arguments()[0]));
+  AC_TRY(const Gates gates, open_any_gates(invocation.arguments()[0]));
+  const Predictor& predictor = gates.paper;
   AC_TRY(const Labels labels, labels_from(invocation));
   AC_TRY(const Evaluation evaluation,
          evaluate_predictor(predictor, labels, std::move(tiers), which));
@@ -169,7 +262,8 @@ Result<int> eval(const Invocation& invocation) {
 }
 
 Result<int> info(const Invocation& invocation) {
-  AC_TRY(const Predictor predictor, open_any_predictor(invocation.arguments()[0]));
+  AC_TRY(const Gates gates, open_any_gates(invocation.arguments()[0]));
+  const Predictor& predictor = gates.paper;
   const PredictorFacts& facts = predictor.facts();
   if (invocation.has("--json")) {
     OrderedJson tiers = OrderedJson::array();
@@ -177,7 +271,7 @@ Result<int> info(const Invocation& invocation) {
       tiers.push_back(OrderedJson{{"tier", predictor.tiers()[i]},
                                   {"models", i < facts.models.size() ? facts.models[i] : ""}});
     }
-    output().write_line(json_line(OrderedJson{{"parameters", predictor.n_parameters()},
+    OrderedJson object = OrderedJson{{"parameters", predictor.n_parameters()},
                                               {"tokens", kPredictorTokens},
                                               {"tiers", tiers},
                                               {"labels", facts.labels},
@@ -185,11 +279,24 @@ Result<int> info(const Invocation& invocation) {
                                               {"seed", facts.seed},
                                               {"n_epochs", facts.n_epochs},
                                               {"target_retention", facts.target_retention},
-                                              {"target_threshold", facts.target_threshold}}));
+                                              {"target_threshold", facts.target_threshold}};
+    if (gates.ngram) {
+      object["gate"] = {{"parameters", gates.ngram->n_parameters()},
+                        {"n_rows", gates.ngram->facts().n_rows},
+                        {"n_calibration", gates.ngram->parts().calibration.n_rows()},
+                        {"usual_novelty", gates.ngram->parts().usual_novelty}};
+    }
+    output().write_line(json_line(object));
     return 0;
   }
-  print("parameters  {}, over the first {} pieces of a prompt\n", predictor.n_parameters(),
-        kPredictorTokens);
+  if (gates.ngram) {
+    print("default     {} parameters over n-grams of the whole prompt; {} prompts to learn from, {} to "
+          "calibrate with\n",
+          gates.ngram->n_parameters(), gates.ngram->facts().n_rows,
+          gates.ngram->parts().calibration.n_rows());
+  }
+  print("paper       {} parameters over the first {} pieces of a prompt\n",
+        predictor.n_parameters(), kPredictorTokens);
   for (size_t i = 0; i < predictor.tiers().size(); ++i) {
     print("tier        {:<10} {}\n", predictor.tiers()[i],
           i < facts.models.size() ? facts.models[i] : "");
@@ -206,17 +313,16 @@ Result<int> info(const Invocation& invocation) {
 
 constinit const Verb kPredictorTrain = {
     .name = "predictor train",
-    .summary = "train a predictor on labels",
+    .summary = "train both gates on labels",
     .options = kTrainOptions,
     .run = train,
 };
 
 constinit const Verb kPredictorEval = {
     .name = "predictor eval",
-    .arguments = "FILE",
-    .min_arguments = 1,
+    .arguments = "[FILE]",
     .max_arguments = 1,
-    .summary = "how good a predictor (or a zoo's) is on labels",
+    .summary = "how good a predictor (or a zoo's) is on labels; without FILE, how good one would be",
     .options = kEvalOptions,
     .run = eval,
 };

@@ -27,7 +27,7 @@ class Judging {
   static Result<Judging> create(const Invocation& invocation, const Settings& settings) {
     Judging judging;
     AC_TRY(Models models, open_models(invocation, settings));
-    judging.predictor_ = models.predictor;
+    judging.gates_ = models.gates;
     // Nobody is asked, so no key is read.
     RemoteOptions remote;
     remote.url = settings.text("remote.url");
@@ -45,7 +45,7 @@ class Judging {
     request.options = options_;
     request.pin = pin_;
     AC_TRY(Decision decision, router_->decide(request));
-    return explain_route(predictor_.get(), prompt, std::move(decision));
+    return explain_route(gates_.get(), prompt, std::move(decision));
   }
 
   OrderedJson to_json(const RouteExplanation& explanation) const {
@@ -64,7 +64,7 @@ class Judging {
   }
 
  private:
-  std::shared_ptr<const Predictor> predictor_;
+  std::shared_ptr<const Gates> gates_;
   std::unique_ptr<Router> router_;
   std::optional<std::string> pin_;
   GenerateOptions options_;

@@ -16,8 +16,6 @@ using tasks::Task;
 constexpr Option kSplitOption = {"--split", "train|calibration|evaluation",
                                  "whose phrasings, names and words (train)"};
 constexpr Option kNumberOption = {"--n", "N", "how many, of seeds that follow (1)"};
-constexpr Option kRespelledOption = {"--respelled", "",
-                                     "with made-up names and subject words, as in training"};
 constexpr std::array kShowOptions = {kKindOption, kFieldOption,  kSplitOption,     kSeedOption,
                                      kNumberOption, kRespelledOption, kJsonOption};
 constexpr std::array kCheckOptions = {kKindOption, kFieldOption, kSplitOption, kSeedOption};

@@ -21,9 +21,11 @@ constexpr std::array kOptions = {
     kVariantOption,
     kKindOption,
     Option{"--split", "train|calibration|evaluation", "whose phrasings, names and words (evaluation)"},
+    kRespelledOption,
     kSeedOption,
     Option{"--n", "N", "tasks of each kind (100)"},
     Option{"--failures", "N", "show so many wrong answers of each kind, and why they are wrong"},
+    Option{"--file", "FILE", "instead: .jsonl of prompts, each with the one answer that is right"},
     kJsonOption,
 };
 
@@ -54,6 +56,32 @@ Result<std::string> chosen(const Invocation& invocation, const VariantSource& so
   return dearest->cost.id;
 }
 
+// Every answer is shown, with its verdict.
+Result<int> score_file(const Invocation& invocation, Engine& engine, const std::string& path,
+                       const std::string& id) {
+  AC_TRY(const std::vector<TextDocument> documents, read_documents(path));
+  const bool json = invocation.has("--json");
+  DocumentScoreOptions options;
+  options.answering.cancel = &interrupted();
+  options.on_answer = [json](const TextDocument& document, std::string_view answer, bool right) {
+    if (json) {
+      output().write_line(json_line(OrderedJson{{"prompt", document.prompt},
+                                                {"answer", answer},
+                                                {"expected", document.text},
+                                                {"right", right}}));
+      return;
+    }
+    print("{}\n--- answer, {}\n", document.prompt, right ? "right" : "wrong");
+    output().write_untrusted(answer);
+    print("\n");
+    if (!right) print("--- expected\n{}\n", document.text);
+    print("\n");
+  };
+  AC_TRY(const SuccessCount count, score_documents(engine, documents, options));
+  if (!json) print_row(id, count);
+  return 0;
+}
+
 Result<int> run(const Invocation& invocation) {
   AC_TRY(const TaskRange range, task_range(invocation, tasks::Split::kEvaluation, 100));
   AC_TRY(const int64_t n_failures, invocation.integer("--failures", 0, 0, 1'000'000));
@@ -65,8 +93,11 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(const std::string id, chosen(invocation, *models.variants));
   watch_interrupts();
   AC_TRY(const auto engine, models.variants->load(id));
+  if (const auto file = invocation.value("--file")) {
+    return score_file(invocation, *engine, *file, id);
+  }
   TaskScoreOptions options;
-  options.cancel = &interrupted();
+  options.answering.cancel = &interrupted();
   std::array<int64_t, tasks::kTaskKinds> shown{};
   options.on_answer = [&](const tasks::Task& task, uint64_t seed, std::string_view answer,
                           const tasks::Verdict& verdict) {
@@ -77,13 +108,14 @@ Result<int> run(const Invocation& invocation) {
     print("\n--- expected\n{}\n--- {}\n\n", task.answer, verdict.reason);
   };
   std::optional<Progress> progress;
-  options.progress = [&](int64_t done, int64_t total) {
+  options.answering.progress = [&](int64_t done, int64_t total) {
     if (!progress) progress.emplace("answering", static_cast<uint64_t>(total));
     progress->update(static_cast<uint64_t>(done), fmt::format("{} of {}", done, total));
   };
   const Result<TaskScore> score = score_tasks(
       *engine,
       {.split = range.split,
+       .wording = range.wording,
        .kind = range.kind,
        .first_seed = range.first,
        .n_per_kind = static_cast<int64_t>(range.n)},

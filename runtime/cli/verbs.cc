@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array kVerbs = {
     &kAsk,           &kChat,          &kRoute,      &kZooBuild,   &kZooPack,    &kZooAdd,
-    &kZooLs,         &kZooInfo,       &kZooVerify,  &kZooExtract, &kZooExport,  &kPredictorTrain,
+    &kZooLs,         &kZooInfo,       &kZooVerify,  &kZooExtract, &kZooExport,  &kPredictorLabel, &kPredictorTrain,
     &kPredictorEval, &kPredictorInfo, &kTrain,      &kBench,      &kDoctor,     &kConfigShow,
     &kConfigCheck,   &kConfigPath,    &kCompletion, &kTasksShow,  &kTasksCheck, &kTasksWorkflow,
     &kTasksScore,    &kTokenize,      &kLogits,        &kVersion,

@@ -36,7 +36,12 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"generate", "seed", kInteger, "", "0", 0, 9007199254740992.0, "", "of the sampler"},
 
     {"route", "zoo", kPath, "", "", 0, 0, "", "the archive of local variants"},
-    {"route", "confidence_threshold", kNumber, "", "0.7", 0, 1, "", "predicted success that a local variant must reach"},
+    {"route", "shipped_zoo", kChoice, "", "yes", 0, 0, "yes|no", "where neither a zoo nor a remote is set, use the zoo that came with the program"},
+    {"route", "gate", kChoice, "", "default", 0, 0, "default|paper", "what judges prompts: n-grams of all of it, or the paper's network"},
+    {"route", "target_success", kNumber, "", "0.962", 0.01, 0.9999, "", "share of the full model's success to keep (gate = default)"},
+    {"route", "target_confidence", kNumber, "", "0.9", 0.01, 0.9999, "", "with which target_success is promised"},
+    {"route", "confidence_threshold", kNumber, "", "0.7", 0, 1, "", "predicted success that a local variant must reach (gate = paper)"},
+    {"route", "verify", kChoice, "", "mark", 0, 0, "no|mark|escalate", "check local answers: say what is doubtful, or ask the full model instead"},
 
     {"remote", "url", kText, "", "", 0, 0, "", "base URL of the full model, https://host/v1; empty: none"},
     {"remote", "model", kText, "", "", 0, 0, "", "name of the full model there"},

@@ -7,6 +7,8 @@
 namespace ac {
 namespace {
 
+constexpr size_t kShownNgrams = 12;
+
 PromptFeatures without(const PromptFeatures& features, int left_out) {
   PromptFeatures rest;
   for (int t = 0; t < features.n_tokens; ++t) {
@@ -36,17 +38,23 @@ std::string where(const Route& route) {
 
 }  // namespace
 
-RouteExplanation explain_route(const Predictor* predictor, std::string_view prompt,
-                               Decision decision) {
+RouteExplanation explain_route(const Gates* gates, std::string_view prompt, Decision decision) {
   RouteExplanation out;
   out.decision = std::move(decision);
-  if (predictor == nullptr || !out.decision.prediction.has_value()) return out;
-  out.n_parameters = predictor->n_parameters();
-  const std::span<const std::string> tiers = predictor->tiers();
+  if (gates == nullptr || !out.decision.prediction.has_value()) return out;
+  const std::span<const std::string> tiers = gates->paper.tiers();
   for (size_t i = 0; i < tiers.size(); ++i) {
     out.tiers.push_back({tiers[i], static_cast<double>(out.decision.prediction->success[i])});
   }
-  explain_pieces(*predictor, prompt, prompt_features(prompt), out.tiers.front().success, out);
+  if (out.decision.gate == GateKind::kNgram) {
+    out.n_parameters = gates->ngram->n_parameters();
+    for (NgramInfluence& each : ngram_influences(*gates->ngram, prompt, kShownNgrams)) {
+      out.pieces.push_back({std::move(each.text), each.gain_logit});
+    }
+  } else {
+    out.n_parameters = gates->paper.n_parameters();
+    explain_pieces(gates->paper, prompt, prompt_features(prompt), out.tiers.front().success, out);
+  }
   return out;
 }
 
@@ -60,8 +68,19 @@ std::vector<std::string> explanation_lines(const RouteExplanation& explanation) 
   if (explanation.tiers.empty()) {
     lines.push_back("predictor   none");
   } else {
-    lines.push_back(
-        fmt::format("confidence  {:.3f}, threshold {:.3f}", route.confidence, decision.threshold));
+    if (decision.allowance) {
+      lines.push_back(fmt::format("success     {:.3f}; a variant may be {:.3f} less likely to "
+                                  "succeed than the full model",
+                                  route.confidence, *decision.allowance));
+    } else {
+      lines.push_back(
+          fmt::format("confidence  {:.3f}, threshold {:.3f}", route.confidence, decision.threshold));
+    }
+    if (decision.gate == GateKind::kNgram) {
+      lines.push_back(fmt::format("novelty     {:.0f} % of the n-grams were never learned from{}",
+                                  100 * decision.novelty,
+                                  decision.is_novel ? ": less is allowed than usually" : ""));
+    }
     for (const auto& tier : explanation.tiers) {
       lines.push_back(
           fmt::format("  tier      {:<12} predicted success {:.3f}", tier.name, tier.success));
@@ -74,10 +93,14 @@ std::vector<std::string> explanation_lines(const RouteExplanation& explanation) 
                                       candidate.success));
   }
   if (!explanation.tiers.empty()) {
+    const std::string& cheapest = explanation.tiers.front().name;
     lines.push_back(
-        fmt::format("read        {} of at most {} pieces; success of '{}' with each, "
-                    "less without it:",
-                    explanation.pieces.size(), kPredictorTokens, explanation.tiers.front().name));
+        decision.gate == GateKind::kNgram
+            ? fmt::format("read        all of it; what speaks for '{}' and against it, in logits:",
+                          cheapest)
+            : fmt::format("read        {} of at most {} pieces; success of '{}' with each, "
+                          "less without it:",
+                          explanation.pieces.size(), kPredictorTokens, cheapest));
     std::vector<const RouteExplanation::Piece*> order;
     for (const auto& piece : explanation.pieces) order.push_back(&piece);
     std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
@@ -106,7 +129,14 @@ OrderedJson explanation_to_json(const RouteExplanation& explanation) {
   json["degraded"] = route.degraded;
   json["confidence"] =
       explanation.tiers.empty() ? OrderedJson(nullptr) : OrderedJson(route.confidence);
+  json["gate"] = explanation.tiers.empty()                 ? OrderedJson(nullptr)
+                 : decision.gate == GateKind::kNgram ? OrderedJson("default")
+                                                     : OrderedJson("paper");
   json["threshold"] = decision.threshold;
+  json["allowance"] =
+      decision.allowance ? OrderedJson(*decision.allowance) : OrderedJson(nullptr);
+  json["novelty"] = decision.novelty;
+  json["novel"] = decision.is_novel;
   json["tiers"] = OrderedJson::array();
   for (const auto& tier : explanation.tiers) {
     json["tiers"].push_back({{"name", tier.name}, {"success", tier.success}});

@@ -6,31 +6,33 @@
 #include <string_view>
 #include <vector>
 
-#include "models/predictor/predictor.h"
+#include "models/predictor/gates.h"
 #include "runtime/core/json.h"
 #include "runtime/route/policy.h"
 
 namespace ac {
 
 struct RouteExplanation {
+  // What mattered most. The paper's gate: each piece that it read, in their order, with the success
+  // of the cheapest tier minus what it is without this piece. The n-gram gate: the n-grams that say
+  // most about the cheapest tier's gain over the full model, in logits, largest first.
   struct Piece {
-    std::string text;      // as hashed: lower case, at most seven letters
-    double influence = 0;  // success of the cheapest tier, minus what it is without this piece
+    std::string text;  // as hashed: lower case, at most seven letters a piece
+    double influence = 0;
   };
   struct Tier {
     std::string name;
     double success = 0;
   };
   Decision decision;
-  std::vector<Piece> pieces;  // in the order of the prompt, at most kPredictorTokens
+  std::vector<Piece> pieces;
   std::vector<Tier> tiers;    // cheapest first, the last is the full model
   int32_t n_parameters = 0;
 };
 
-// What `decision` was made from, `predictor` and `prompt` being what made it. Without a predictor
-// (nullptr) pieces and tiers stay empty.
-RouteExplanation explain_route(const Predictor* predictor, std::string_view prompt,
-                               Decision decision);
+// What `decision` was made from, `gates` and `prompt` being what made it. Without gates (nullptr)
+// pieces and tiers stay empty.
+RouteExplanation explain_route(const Gates* gates, std::string_view prompt, Decision decision);
 
 std::vector<std::string> explanation_lines(const RouteExplanation& explanation);
 OrderedJson explanation_to_json(const RouteExplanation& explanation);

@@ -28,10 +28,15 @@ const Candidate* best_fitting(const PolicyInput& input) {
   return nullptr;
 }
 
-const Candidate* cheapest_confident(const PolicyInput& input) {
+bool will_do(const Candidate& candidate, const PolicyInput& input) {
+  if (!input.allowance) return candidate.success >= input.threshold;
+  return input.remote_success - candidate.success <= *input.allowance;
+}
+
+const Candidate* cheapest_that_will_do(const PolicyInput& input) {
   if (!input.has_prediction) return nullptr;
   for (const Candidate& candidate : input.locals) {
-    if (fits(candidate, input) && candidate.success >= input.threshold) return &candidate;
+    if (fits(candidate, input) && will_do(candidate, input)) return &candidate;
   }
   return nullptr;
 }
@@ -96,7 +101,7 @@ Result<Route> decide_pinned(const PolicyInput& input) {
   if (pinned == "local") {
     if (input.locals.empty()) return fail(ErrorCode::kNotFound, "there is no local variant");
     if (best == nullptr) return too_long(input, "");
-    const Candidate* confident = cheapest_confident(input);
+    const Candidate* confident = cheapest_that_will_do(input);
     return local(confident != nullptr ? *confident : *best, RouteReason::kPinned, input);
   }
   std::string known;
@@ -133,6 +138,8 @@ std::string_view route_reason_name(RouteReason reason) {
       return "context";
     case RouteReason::kNoLocal:
       return "no_local";
+    case RouteReason::kDoubted:
+      return "doubted";
   }
   return "unknown";
 }
@@ -143,7 +150,7 @@ Result<Route> decide(const PolicyInput& input) {
   const Candidate* best = best_fitting(input);
   if (best == nullptr) return remote_or_nothing(RouteReason::kContext, input);
   if (!input.has_prediction) return local(*best, RouteReason::kNoPredictor, input);
-  if (const Candidate* confident = cheapest_confident(input)) {
+  if (const Candidate* confident = cheapest_that_will_do(input)) {
     return local(*confident, RouteReason::kConfident, input);
   }
   const RemoteState state = remote_state(input);

@@ -15,7 +15,7 @@ enum class Place { kLocal, kRemote };
 
 // Why a prompt went where it went; one word each in receipts and `route --explain`.
 enum class RouteReason {
-  kConfident,     // the smallest variant whose predicted success reaches the threshold
+  kConfident,     // the smallest variant that will do
   kNotConfident,  // none does: the full model is the safety net
   kPinned,        // the user named the variant or the place
   kOffline,       // a hard prompt, but offline = yes or no remote configured: answered locally
@@ -23,6 +23,7 @@ enum class RouteReason {
   kNoPredictor,   // the zoo has no predictor: the best local variant
   kContext,       // the prompt is too long for every local variant
   kNoLocal,       // there is no local variant at all
+  kDoubted,       // a local draft failed its checks
 };
 std::string_view route_reason_name(RouteReason reason);
 
@@ -39,6 +40,9 @@ struct PolicyInput {
   bool has_prediction = false;
   double remote_success = 0;    // predicted, of the full model
   double threshold = 0.7;       // of confidence
+  // A variant will do where the full model is at most this much likelier to succeed (Judgement);
+  // then the threshold is not looked at.
+  std::optional<double> allowance{};
   int64_t n_tokens_needed = 0;  // prompt and room for an answer; 0: fits, or not known
   bool remote_configured = false;
   bool offline = false;
@@ -54,27 +58,35 @@ struct Route {
   bool degraded = false;  // the full model was wanted and could not be had
 };
 
+// What judged a prompt.
+enum class GateKind { kNone, kPaper, kNgram };
+
 // A route with what it was decided from.
 struct Decision {
   Route route;
   std::vector<Candidate> candidates;     // local variants, cheapest first
+  GateKind gate = GateKind::kNone;
   std::optional<Prediction> prediction;  // none without a predictor
   double threshold = 0;                  // of confidence
+  std::optional<double> allowance;       // as in PolicyInput
+  double novelty = 0;                    // as in Judgement
+  bool is_novel = false;
   int64_t n_tokens_needed = 0;           // as in PolicyInput
   double predict_seconds = 0;            // features, prediction and policy
 };
 
-// The rules, first match wins. "Fits" looks at n_context alone; "best" is the last of those that
+// The rules, first match wins. A variant "will do" where its success reaches the threshold, or, with
+// an allowance, where the full model's is at most that much higher. "Fits" looks at n_context alone; "best" is the last of those that
 // fit; the remote is usable when configured, not offline and reachable.
 //
 //   pinned = a variant's id   that variant                                        pinned
-//   pinned = "local"          the cheapest confident one, else the best           pinned
+//   pinned = "local"          the cheapest that will do, else the best            pinned
 //   pinned = "remote"         remote                                              pinned
 //   no local variant          remote                                              no_local
 //   none fits                 remote                                              context
 //   no prediction             the best local one: nothing says the prompt is hard,
 //                             and only a hard prompt leaves the machine           no_predictor
-//   one is confident          the cheapest confident one                          confident
+//   one will do               the cheapest that will do                           confident
 //   remote usable             remote                                              not_confident
 //   down                      the best local one, degraded                        remote_down
 //   else                      the best local one, degraded                        offline
@@ -82,7 +94,7 @@ struct Decision {
 // A pin is an order: it is obeyed or it is an error, never answered by something else; hence
 // "remote" while offline, or with none configured, is an error and not a degraded answer. Where
 // only the remote may answer, one that was last seen down is tried again: the client's own error
-// then says more than the policy could. A success that is not a number is not confident.
+// then says more than the policy could. A success that is not a number will not do.
 //
 // Errors: kNotFound (a pinned variant that does not exist; "local" without any), kInvalidArgument
 // (neither a local variant nor a usable remote; "remote" while offline or with none configured),

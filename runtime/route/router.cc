@@ -1,6 +1,9 @@
 #include "runtime/route/router.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "runtime/route/verify.h"
 
 namespace ac {
 namespace {
@@ -51,7 +54,7 @@ class Relay {
     return [this](std::string_view piece) {
       if (text_.empty()) first_seconds_ = seconds_between(start_, clock_.now());
       text_ += piece;
-      if (!on_text_) return true;
+      if (!on_text_ || held_) return true;
       relayed_ = true;
       return on_text_(piece);
     };
@@ -60,6 +63,16 @@ class Relay {
   // has.
   bool relayed() const { return relayed_; }
   void restart() { text_.clear(); }
+  // While held, pieces are remembered and not passed on. Letting go passes on all of them at once.
+  void hold() { held_ = true; }
+  void let_go() {
+    if (std::exchange(held_, false)) pass_on(text_);
+  }
+  void pass_on(std::string_view text) {
+    if (!on_text_ || text.empty()) return;
+    relayed_ = true;
+    on_text_(text);
+  }
   std::string take_text() { return std::move(text_); }
   double first_seconds() const { return first_seconds_; }
   double seconds() const { return seconds_between(start_, clock_.now()); }
@@ -70,6 +83,7 @@ class Relay {
   Clock::TimePoint start_;
   std::string text_;
   bool relayed_ = false;
+  bool held_ = false;
   double first_seconds_ = 0;
 };
 
@@ -82,6 +96,20 @@ struct Journey {
   std::string cause;  // of being degraded
   std::string notes;
 };
+
+// What an answer may draw on.
+std::string all_text(const RouteRequest& request) {
+  std::string text;
+  for (const ChatMessage& message : request.messages) text += message.content + "\n";
+  return text;
+}
+
+RequestFacts facts_of(const RouteRequest& request) {
+  RequestFacts facts;
+  facts.n_turns = 0;
+  for (const ChatMessage& message : request.messages) facts.n_turns += message.role == "user";
+  return facts;
+}
 
 double success_of(const Decision& decision, std::string_view variant) {
   for (const Candidate& candidate : decision.candidates) {
@@ -138,6 +166,7 @@ struct Router::State {
   Result<RemoteClient*> remote();
   Result<Engine*> load(Journey& journey);
   Result<RoutedAnswer> run_local(Journey& journey);
+  Result<RoutedAnswer> run_local_then_doubt(Journey& journey);
   Result<RoutedAnswer> run_remote(Journey& journey);
 };
 
@@ -233,12 +262,50 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
   }
   RoutedAnswer answer;
   answer.receipt = receipt_of(journey);
-  answer.receipt.completion_tokens = static_cast<int64_t>(generation->tokens.size());
+  const auto n_answered = static_cast<int32_t>(generation->tokens.size());
+  answer.receipt.level = generate.level_at && engine->level().has_value()
+                             ? generate.level_at(n_answered)
+                             : engine->level();
+  answer.receipt.completion_tokens = n_answered;
   answer.receipt.prompt_tokens = generation->n_prompt_tokens;
   answer.receipt.reused_tokens = generation->n_reused_tokens;
   answer.receipt.finish = finish_name(generation->finish);
   answer.text = std::move(generation->text);
+  if (options.verify != Verify::kNo && !journey.request.raw_prompt.has_value() &&
+      generation->finish != FinishReason::kCancelled) {
+    answer.receipt.doubts = check_draft(all_text(journey.request), answer.text).summary();
+  }
   return answer;
+}
+
+// A draft first; the remote where it is doubted. Nothing is passed on before that is known.
+Result<RoutedAnswer> Router::State::run_local_then_doubt(Journey& journey) {
+  journey.relay.hold();
+  Result<RoutedAnswer> draft = run_local(journey);
+  if (!draft.has_value() || draft->receipt.doubts.empty()) {
+    journey.relay.let_go();
+    return draft;
+  }
+  const Route local = journey.route;
+  const std::string notes = journey.notes;
+  add_note(&journey.notes, fmt::format("{} answered first, doubtful: {}", local.variant,
+                                       draft->receipt.doubts));
+  journey.route.place = Place::kRemote;
+  journey.route.reason = RouteReason::kDoubted;
+  journey.route.confidence =
+      full_model_success(journey.decision.prediction.value_or(Prediction{}));
+  journey.relay.restart();
+  journey.relay.let_go();
+  Result<RoutedAnswer> answer = run_remote(journey);
+  if (answer.has_value()) return answer;
+  // The draft is better than nothing, and says what it is.
+  journey.route = local;
+  journey.notes = notes;
+  draft->receipt.degraded = true;
+  draft->receipt.degraded_cause = fmt::format("remote unreachable ({})", answer.error().message);
+  draft->receipt.seconds = journey.relay.seconds();
+  journey.relay.pass_on(draft->text);
+  return draft;
 }
 
 Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
@@ -271,16 +338,6 @@ Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
   if (!remote_answer->usage_known) add_note(&answer.receipt.note, kNotCounted);
   answer.text = std::move(remote_answer->text);
   return answer;
-}
-
-Judge judge_of(std::shared_ptr<const Predictor> predictor) {
-  Judge judge;
-  if (predictor == nullptr) return judge;
-  judge.tiers.assign(predictor->tiers().begin(), predictor->tiers().end());
-  judge.predict = [predictor = std::move(predictor)](std::string_view prompt) {
-    return predictor->predict(prompt_features(prompt));
-  };
-  return judge;
 }
 
 RemoteFactory remote_factory(RemoteOptions options) {
@@ -325,13 +382,23 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
   // Outside the time of the decision: a long prompt is tokenised here.
   decision.n_tokens_needed = state_->tokens_needed(request, costs);
   const Clock::TimePoint start = state_->clock->now();
-  if (state_->judge.predict) decision.prediction = state_->judge.predict(prompt);
+  if (state_->judge.judge) {
+    Judgement judgement = state_->judge.judge(prompt, facts_of(request));
+    decision.gate = judgement.gate;
+    decision.prediction = std::move(judgement.prediction);
+    decision.allowance = judgement.allowance;
+    decision.novelty = judgement.novelty;
+    decision.is_novel = judgement.is_novel;
+    // Asked for by name, a threshold is the rule.
+    if (request.threshold.has_value()) decision.allowance.reset();
+  }
   const Prediction prediction = decision.prediction.value_or(Prediction{});
   decision.candidates = candidates_for(state_->judge.tiers, prediction, costs);
   PolicyInput input{.locals = decision.candidates,
                     .has_prediction = decision.prediction.has_value(),
                     .remote_success = full_model_success(prediction),
                     .threshold = threshold,
+                    .allowance = decision.allowance,
                     .n_tokens_needed = decision.n_tokens_needed,
                     .remote_configured = static_cast<bool>(state_->make_remote),
                     .offline = state_->options.offline,
@@ -360,7 +427,11 @@ Result<RoutedAnswer> Router::answer(const RouteRequest& request) {
                                                              : "no remote configured";
   }
   if (route.place == Place::kLocal) {
-    Result<RoutedAnswer> answer = state_->run_local(journey);
+    const bool may_escalate = state_->options.verify == Verify::kEscalate &&
+                              !request.pin.has_value() && !route.degraded &&
+                              state_->may_ask_remote(request);
+    Result<RoutedAnswer> answer =
+        may_escalate ? state_->run_local_then_doubt(journey) : state_->run_local(journey);
     // Too long for the engine, or nothing could be loaded: the remote may still answer. It is not
     // asked where the user has pinned something, nor again where it is the reason for being here.
     if (answer.has_value() || request.pin.has_value() || route.degraded ||

@@ -14,24 +14,17 @@
 #include <string_view>
 #include <vector>
 
-#include "models/predictor/predictor.h"
 #include "models/text/chat_template.h"
 #include "runtime/core/clock.h"
 #include "runtime/core/result.h"
 #include "runtime/engine/session.h"
+#include "runtime/route/judge.h"
 #include "runtime/route/policy.h"
 #include "runtime/route/receipt.h"
 #include "runtime/route/remote_client.h"
 #include "runtime/route/variants.h"
 
 namespace ac {
-
-// What judges a prompt. Both fields empty: no predictor.
-struct Judge {
-  std::vector<std::string> tiers;  // cheapest first, the last is the full model
-  std::function<Prediction(std::string_view prompt)> predict;
-};
-Judge judge_of(std::shared_ptr<const Predictor> predictor);  // nullptr: no predictor
 
 // Called at most once, on the first question that may leave the machine; never when offline.
 using RemoteFactory = std::function<Result<std::unique_ptr<RemoteClient>>()>;
@@ -44,8 +37,16 @@ struct RouterParts {
   RemoteFactory make_remote;                // empty: no remote configured
 };
 
+// What is done with a local answer that check_draft (verify.h) doubts.
+enum class Verify {
+  kNo,        // nothing: it is not checked
+  kMark,      // the receipt says what is doubtful
+  kEscalate,  // the full model is asked instead, where it may be; so text comes only when it is whole
+};
+
 struct RouterOptions {
-  double threshold = 0.7;  // confidence below which the full model is asked
+  double threshold = 0.7;  // confidence below which the full model is asked, without an allowance
+  Verify verify = Verify::kMark;
   bool offline = false;
   uint64_t memory_budget_bytes = 0;  // of loaded variants; 0: what the machine has
   const Clock* clock = nullptr;      // nullptr: the machine's
@@ -81,7 +82,8 @@ class Router {
   // kInvalidArgument for a request without a prompt.
   Result<Decision> decide(const RouteRequest& request) const;
 
-  // What may happen on the way, as long as no text has been relayed and nothing was pinned: the
+  // What may happen on the way, as long as no text has been relayed and nothing was pinned: a local
+  // draft is doubted -> the remote (Verify::kEscalate), and the draft after all where that fails; the
   // remote fails -> the best local variant, degraded; a variant cannot be loaded -> another one,
   // then the remote, with a note; the prompt is too long for the engine -> the remote. Errors: as
   // decide(); those of the local engine where no other place may answer; kRemote where the remote

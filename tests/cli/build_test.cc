@@ -52,7 +52,7 @@ TEST_F(BuildCommand, BuildsTellsPlotsAndExports) {
   EXPECT_NE(read("a.svg").find("lean</text>"), std::string::npos);
   const Outcome table = run({"zoo", "info", "a.zoo"});
   EXPECT_NE(table.out.find("Mbit-ops"), std::string::npos) << table.out;
-  EXPECT_NE(table.out.find("prune ff_keep=0.75 kv_keep=0.75 drop_layers=0 unit=4"),
+  EXPECT_NE(table.out.find("prune ff_keep=0.75 kv_keep=0.75 time_keep=1 drop_layers=0 unit=4"),
             std::string::npos);
   const Json exported =
       run_json({"zoo", "export", "a.zoo", "lean", "--gguf", "lean.gguf", "--json"});

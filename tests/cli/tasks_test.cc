@@ -89,7 +89,7 @@ TEST_F(Tasks, SlipsGetAHint) {
   expect_refused({"tasks", "show", "--field", "law"}, "--field is 'law'");
   expect_refused({"tasks", "show", "--n", "0"}, "expected 1 to");
   expect_refused({"tasks", "check", "--n", "2"}, "unknown flag '--n'");
-  expect_refused({"tasks", "score"}, "no model");
+  expect_refused({"tasks", "score", "--shipped-zoo", "no"}, "no model");
   expect_refused({"tasks", "score", "--model", "none.gguf"}, "none.gguf");
   expect_refused({"tasks", "score", "--kind", "reviews"}, "did you mean 'review'?");
 }

@@ -82,7 +82,7 @@ TEST_F(TrainCommand, AnInterruptLeavesACheckpoint) {
   EXPECT_EQ(wait_for(pid), 130) << read_all(err[0]);
   close(err[0]);
   close(null);
-  EXPECT_FALSE(std::filesystem::exists(path("m.gguf")));
+  EXPECT_TRUE(std::filesystem::exists(path("m.gguf")));  // as far as it got
   ASSERT_TRUE(std::filesystem::exists(path("m.gguf.state")));
   // Another recipe is not what was begun.
   write("other.ini", recipe_text(99999));

@@ -82,10 +82,10 @@ TEST_F(Usage, SlipsGetAHint) {
 }
 
 TEST_F(Usage, WhatIsMissingIsSaid) {
-  expect_refused({"ask", "hello"}, "no model: give --model FILE.gguf or --zoo FILE");
+  expect_refused({"ask", "--shipped-zoo", "no", "hello"}, "no model: give --model FILE.gguf or --zoo FILE");
   expect_refused({"ask"}, "the prompt is empty");
   expect_refused({}, "the prompt is empty");
-  expect_refused({"route", "hello"}, "no model");
+  expect_refused({"route", "--shipped-zoo", "no", "hello"}, "no model");
   expect_refused({"route", "--batch", "hello"}, "--batch reads standard input");
   expect_refused({"bench"}, "expected --model FILE");
   expect_refused({"logits", "x.gguf"}, "expected --tokens IDS and --out FILE");

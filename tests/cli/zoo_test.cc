@@ -101,8 +101,9 @@ TEST_F(ZooCommands, ThePredictorDecidesWhoAnswers) {
   add_predictor();
   const std::string easy = "Tell me a story about animal number 1234";
   const std::string hard = "Prove the theorem about sequence number 1235";
-  const std::vector<std::string> remote = {
-      "--zoo", "s.zoo", "--remote-url", "http://127.0.0.1:1/v1", "--remote-model", "full"};
+  const std::vector<std::string> remote = {"--zoo",          "s.zoo", "--remote-url",
+                                           "http://127.0.0.1:1/v1", "--remote-model", "full",
+                                           "--gate",         "paper"};
   const auto with = [&](std::vector<std::string> words) {
     words.insert(words.end(), remote.begin(), remote.end());
     return words;
@@ -147,6 +148,25 @@ TEST_F(ZooCommands, ThePredictorDecidesWhoAnswers) {
   EXPECT_EQ(local.err.find("degraded"), std::string::npos) << local.err;
 }
 
+TEST_F(ZooCommands, TheDefaultGateKeepsItsPromise) {
+  add_predictor();
+  const std::string easy = "Tell me a story about animal number 1234";
+  const std::string hard = "Prove the theorem about sequence number 1235";
+  const auto route = [&](const std::string& prompt, const std::string& target) {
+    return run({"route", "--explain", "--zoo", "s.zoo", "--remote-url", "http://127.0.0.1:1/v1",
+                "--remote-model", "full", "--target-success", target, prompt});
+  };
+  const std::string kept = route(easy, "0.7").out, sent = route(hard, "0.7").out;
+  EXPECT_TRUE(kept.starts_with("route       local q4_0\n")) << kept;
+  EXPECT_TRUE(sent.starts_with("route       the remote full model")) << sent;
+  EXPECT_NE(sent.find("less likely to succeed than the full model"), std::string::npos) << sent;
+  EXPECT_NE(sent.find("n-grams were never learned from"), std::string::npos) << sent;
+  // What so few labels cannot promise is said, and then nothing counts as easy.
+  const Outcome bold = route(easy, "0.999");
+  EXPECT_TRUE(bold.out.starts_with("route       the remote full model")) << bold.out;
+  EXPECT_NE(bold.err.find("cannot be promised"), std::string::npos) << bold.err;
+}
+
 TEST_F(ZooCommands, PredictorsAreTrainedJudgedAndShown) {
   add_predictor();
   EXPECT_EQ(run_json({"predictor", "info", "p.gguf", "--json"}),
@@ -165,6 +185,20 @@ TEST_F(ZooCommands, PredictorsAreTrainedJudgedAndShown) {
             0);
   EXPECT_TRUE(read("p.gguf") == read("q.gguf"));
 
+  // Without a file: how good one would be, beside random and oracle.
+  const Json pair = run_json({"predictor", "eval", "--labels", "labels.jsonl", "--weak", "tiny",
+                              "--strong", "big", "--retain", "0.9", "--trials", "5", "--json"});
+  for (const char* router : {"default", "paper", "random", "oracle"}) {
+    for (const char* figure : {"apgr", "cpt50", "cpt80", "cut", "retained", "ece"}) {
+      EXPECT_TRUE(pair[router].contains(figure)) << router << " " << figure;
+    }
+  }
+  EXPECT_GT(pair["default"]["cut"].get<double>(), pair["random"]["cut"].get<double>());
+  EXPECT_NE(run({"predictor", "eval", "--labels", "labels.jsonl"}).out.find("guarantee of 96.2 %"),
+            std::string::npos);
+  expect_refused({"predictor", "eval", "--labels", "labels.jsonl", "--weak", "tiny"}, "go together");
+  expect_refused({"predictor", "eval", "--labels", "labels.jsonl", "--retain", "1"}, "less than 1");
+
   write("bad.jsonl", "{\"prompt\":\"x\",\"scores\":{\"a\":1}}\n{\"prompt\":7}\n");
   expect_refused({"predictor", "train", "--labels", "bad.jsonl", "--out", "r.gguf"}, "bad.jsonl");
   expect_refused({"predictor", "train", "--labels", "labels.jsonl", "--tier", "small=none",
@@ -174,6 +208,26 @@ TEST_F(ZooCommands, PredictorsAreTrainedJudgedAndShown) {
   expect_refused({"predictor", "info", model_}, "");
   expect_refused({"zoo", "add", "s.zoo", "--predictor", model_}, "");
   EXPECT_FALSE(std::filesystem::exists(path("r.gguf")));
+}
+
+TEST_F(ZooCommands, VariantsLabelPrompts) {
+  write("prompts.jsonl", "{\"text\": \"Once upon a time\"}\n"
+                         "{\"prompt\": \"Once\", \"answer\": \"never this\"}\n");
+  const Outcome labelled = run({"predictor", "label", "--zoo", "s.zoo", "--file", "prompts.jsonl",
+                                "--reference", "f32", "--out", "zoo_labels.jsonl"});
+  ASSERT_EQ(labelled.exit_code, 0) << labelled.err;
+  const std::string text = read("zoo_labels.jsonl");
+  const Json first = *parse_json(text.substr(0, text.find('\n')));
+  EXPECT_EQ(first["prompt"], "Once upon a time");
+  EXPECT_EQ(first["scores"]["f32"], 1);  // agrees with itself
+  EXPECT_EQ(first["answers"].size(), 3u);
+  const Json second = *parse_json(text.substr(text.find('\n') + 1));
+  EXPECT_EQ(second["scores"]["f32"], 0);
+  expect_refused({"predictor", "label", "--zoo", "s.zoo"}, "expected --out");
+  expect_refused({"predictor", "label", "--zoo", "s.zoo", "--file", "prompts.jsonl", "--reference",
+                  "q9", "--out", "x.jsonl"},
+                 "no variant 'q9'");
+  EXPECT_FALSE(std::filesystem::exists(path("x.jsonl")));
 }
 
 }  // namespace

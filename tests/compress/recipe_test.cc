@@ -36,10 +36,10 @@ TEST(Recipe, EveryNumberIsInTheText) {
   std::vector<std::string> texts;
   for (const auto& technique : recipe->variants[0].chain) texts.push_back(technique->text());
   const std::vector<std::string> expected = {
-      "prune ff_keep=0.5 kv_keep=0.75 drop_layers=0 unit=64 floor=0.25 damping=0.01 "
+      "prune ff_keep=0.5 kv_keep=0.75 time_keep=1 drop_layers=0 unit=64 floor=0.25 damping=0.01 "
       "selection=strength global=no compensate=yes",
       "repair least_squares damping=0.1",
-      "low_rank keep=0.6 q=yes o=yes joint_qkv=yes unit=32",
+      "low_rank keep=0.6 q=yes o=yes joint_qkv=yes unit=32 weighted=yes",
       "repair least_squares damping=0.01",
       "quantise q4_k rounding=search output=q6_k",
   };

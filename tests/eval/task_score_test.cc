@@ -6,53 +6,10 @@
 #include <map>
 #include <set>
 
+#include "tests/eval/told_engine.h"
+
 namespace ac {
 namespace {
-
-// Answers what it was told to; tokens are the numbers of its prompts.
-class ToldEngine final : public Engine {
- public:
-  std::function<std::string(const std::string& prompt)> answer;
-  int32_t n_longest = 1;  // tokens of a prompt
-  FinishReason finish = FinishReason::kStop;
-
-  const ModelConfig& config() const override { return config_; }
-  const Tokenizer& tokenizer() const override { std::abort(); }
-  const ChatTemplate* chat_template() const override { return nullptr; }
-  int32_t n_context() const override { return 8; }
-  std::string_view backend_name() const override { return "told"; }
-  Result<std::vector<int32_t>> tokens_of_chat(
-      const std::vector<ChatMessage>& messages) const override {
-    prompts_.push_back(messages.at(0).content);
-    std::vector<int32_t> tokens(static_cast<size_t>(n_longest), 0);
-    tokens[0] = static_cast<int32_t>(prompts_.size()) - 1;
-    return tokens;
-  }
-  std::vector<int32_t> tokens_of_text(std::string_view) const override { return {}; }
-  Result<Generation> generate(std::span<const int32_t>, const GenerateOptions&) override {
-    std::abort();
-  }
-  Result<std::vector<Generation>> generate_batch(
-      std::span<const std::vector<int32_t>> prompts,
-      std::span<const GenerateOptions> options) override {
-    EXPECT_EQ(prompts.size(), options.size());
-    std::vector<Generation> answers;
-    for (size_t i = 0; i < prompts.size(); ++i) {
-      EXPECT_EQ(options[i].sampler.temperature, 0);
-      Generation made;
-      made.text = answer(prompts_[static_cast<size_t>(prompts[i][0])]);
-      made.tokens = {1, 2, 3};
-      made.finish = finish;
-      answers.push_back(std::move(made));
-    }
-    return answers;
-  }
-  Result<std::vector<float>> logits(std::span<const int32_t>) override { std::abort(); }
-
- private:
-  ModelConfig config_;
-  mutable std::vector<std::string> prompts_;
-};
 
 TEST(TaskScore, CountsWhatIsRightByKindAndSkill) {
   constexpr int64_t kTasks = 90;  // more than are answered at once
@@ -113,6 +70,28 @@ TEST(TaskScore, EndsWhenAsked) {
   const auto score = score_tasks(engine, {.n_per_kind = 1}, TaskScoreOptions());
   ASSERT_FALSE(score);
   EXPECT_EQ(score.error().code, ErrorCode::kCancelled);
+}
+
+TEST(DocumentScore, ComparesLines) {
+  ToldEngine engine;
+  engine.answer = [](const std::string& prompt) { return prompt == "a" ? " one \n\ntwo\n" : "one two"; };
+  const std::vector<TextDocument> documents = {{.text = "one\ntwo", .prompt = "a"},
+                                               {.text = "one\ntwo", .prompt = "b"}};
+  std::vector<bool> verdicts;
+  const auto count =
+      score_documents(engine, documents, {.on_answer = [&](const TextDocument&, std::string_view,
+                                                           bool right) { verdicts.push_back(right); }});
+  ASSERT_TRUE(count) << count.error().message;
+  EXPECT_EQ(verdicts, (std::vector<bool>{true, false}));
+  EXPECT_EQ(count->n, 2);
+  EXPECT_EQ(count->right, 1);
+}
+
+TEST(DocumentScore, WantsPrompts) {
+  ToldEngine engine;
+  const auto count = score_documents(engine, std::vector<TextDocument>{{.text = "only"}}, {});
+  ASSERT_FALSE(count);
+  EXPECT_EQ(count.error().code, ErrorCode::kInvalidArgument);
 }
 
 // Newcombe 1998, Statistics in Medicine 17, table I, method 3.

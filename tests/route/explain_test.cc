@@ -26,36 +26,44 @@ Predictor random_predictor() {
   return Predictor::create(std::move(parts)).value();
 }
 
+Gates paper_alone(Predictor predictor) { return {std::move(predictor), std::nullopt}; }
+
 const std::vector<VariantCost> kVariants = {{"q4", 1}, {"q8", 2}};
 constexpr std::string_view kPrompt = "Prove that \xF0\x9F\x98\x80\xFF sequences converge";
 
-Decision decision_for(const Predictor* predictor, std::string_view prompt, PolicyInput rules) {
+Decision decision_for(const Gates* gates, std::string_view prompt, PolicyInput rules) {
   Decision decision;
   std::span<const std::string> tiers;
-  if (predictor != nullptr) {
-    decision.prediction = predictor->predict(prompt_features(prompt));
-    tiers = predictor->tiers();
+  if (gates != nullptr && gates->ngram.has_value()) {
+    NgramReader reader;
+    decision.gate = GateKind::kNgram;
+    decision.prediction = gates->ngram->predict(reader.read(prompt));
+    decision.allowance = rules.allowance;
+  } else if (gates != nullptr) {
+    decision.gate = GateKind::kPaper;
+    decision.prediction = gates->paper.predict(prompt_features(prompt));
   }
+  if (gates != nullptr) tiers = gates->paper.tiers();
   const Prediction prediction = decision.prediction.value_or(Prediction{});
   decision.candidates = candidates_for(tiers, prediction, kVariants);
   decision.threshold = rules.threshold;
   rules.locals = decision.candidates;
-  rules.has_prediction = predictor != nullptr;
+  rules.has_prediction = gates != nullptr;
   decision.route = decide(rules).value();
   decision.predict_seconds = 3e-6;
   return decision;
 }
 
-RouteExplanation explained_for(const Predictor* predictor, std::string_view prompt,
+RouteExplanation explained_for(const Gates* gates, std::string_view prompt,
                                PolicyInput rules = {}) {
-  return explain_route(predictor, prompt, decision_for(predictor, prompt, std::move(rules)));
+  return explain_route(gates, prompt, decision_for(gates, prompt, std::move(rules)));
 }
 
 TEST(Explain, SaysWhatTheRouterSaw) {
-  const Predictor predictor = random_predictor();
+  const Gates gates = paper_alone(random_predictor());
   const RouteExplanation explained =
-      explained_for(&predictor, kPrompt, {.threshold = 0.6, .remote_configured = true});
-  const Prediction prediction = predictor.predict(prompt_features(kPrompt));
+      explained_for(&gates, kPrompt, {.threshold = 0.6, .remote_configured = true});
+  const Prediction prediction = gates.paper.predict(prompt_features(kPrompt));
   EXPECT_EQ(explained.n_parameters, 10786);
   EXPECT_EQ(explained.decision.threshold, 0.6);
   ASSERT_EQ(explained.tiers.size(), 2u);
@@ -64,10 +72,10 @@ TEST(Explain, SaysWhatTheRouterSaw) {
 }
 
 TEST(Explain, InfluenceIsWhatAPieceChanges) {
-  const Predictor predictor = random_predictor();
-  const RouteExplanation explained = explained_for(&predictor, "alpha beta gamma");
-  const auto says = [&predictor](std::string_view prompt) {
-    return static_cast<double>(predictor.predict(prompt_features(prompt)).success[0]);
+  const Gates gates = paper_alone(random_predictor());
+  const RouteExplanation explained = explained_for(&gates, "alpha beta gamma");
+  const auto says = [&gates](std::string_view prompt) {
+    return static_cast<double>(gates.paper.predict(prompt_features(prompt)).success[0]);
   };
   ASSERT_EQ(explained.pieces.size(), 3u);
   EXPECT_DOUBLE_EQ(explained.pieces[0].influence, says("alpha beta gamma") - says("beta gamma"));
@@ -77,8 +85,8 @@ TEST(Explain, InfluenceIsWhatAPieceChanges) {
 }
 
 TEST(Explain, LinesAndJson) {
-  const Predictor predictor = random_predictor();
-  const RouteExplanation explained = explained_for(&predictor, kPrompt, {.threshold = 2.0});
+  const Gates gates = paper_alone(random_predictor());
+  const RouteExplanation explained = explained_for(&gates, kPrompt, {.threshold = 2.0});
   const auto lines = explanation_lines(explained);
   EXPECT_THAT(lines, Contains(HasSubstr("local q8, degraded")));
   EXPECT_THAT(lines, Contains(HasSubstr("offline")));
@@ -91,6 +99,30 @@ TEST(Explain, LinesAndJson) {
   EXPECT_NO_THROW((void)json.dump()) << "pieces are UTF-8 whatever the prompt was";
 }
 
+TEST(Explain, TheNgramGateShowsNgrams) {
+  NgramGate::Parts parts;
+  parts.tiers = {"small", "full"};
+  Rng rng(18);
+  for (int i = 0; i < kNgramBuckets * 2; ++i) parts.weights.push_back(static_cast<float>(rng.normal()));
+  parts.bias = {0.5f, 1.0f};
+  parts.seen.assign(kSeenBits / 32, 0);
+  parts.usual_novelty = 0.4f;
+  parts.calibration.n_tiers = 2;
+  const Gates gates{random_predictor(), NgramGate::create(std::move(parts)).value()};
+  RouteExplanation explained = explained_for(&gates, "how do cells divide", {.allowance = 0.02});
+  EXPECT_EQ(explained.n_parameters, 8194);
+  EXPECT_EQ(explained.pieces.size(), 7u);  // four words, three pairs
+  EXPECT_GE(std::abs(explained.pieces[0].influence), std::abs(explained.pieces[6].influence));
+  explained.decision.novelty = 1;
+  explained.decision.is_novel = true;
+  const auto lines = explanation_lines(explained);
+  EXPECT_THAT(lines, Contains(HasSubstr("may be 0.020 less likely")));
+  EXPECT_THAT(lines, Contains(HasSubstr("100 % of the n-grams were never learned from: less")));
+  const OrderedJson json = explanation_to_json(explained);
+  EXPECT_EQ(json["gate"], "default");
+  EXPECT_EQ(json["novel"], true);
+}
+
 TEST(Explain, WithoutAPredictor) {
   const RouteExplanation explained = explained_for(nullptr, kPrompt);
   EXPECT_TRUE(explained.pieces.empty());
@@ -99,8 +131,8 @@ TEST(Explain, WithoutAPredictor) {
 }
 
 TEST(Explain, AnEmptyPrompt) {
-  const Predictor predictor = random_predictor();
-  const RouteExplanation empty = explained_for(&predictor, "");
+  const Gates gates = paper_alone(random_predictor());
+  const RouteExplanation empty = explained_for(&gates, "");
   EXPECT_TRUE(empty.pieces.empty());
   EXPECT_EQ(empty.tiers.size(), 2u);
 }

@@ -48,6 +48,9 @@ std::vector<Case> cases() {
   const auto unconfigured = [](PolicyInput& in) { in.remote_configured = false; };
   const auto down = [](PolicyInput& in) { in.remote_reachable = false; };
   const auto blind = [](PolicyInput& in) { in.has_prediction = false; };
+  const auto gain = [](double allowance) {
+    return [allowance](PolicyInput& in) { in.allowance = allowance; };
+  };
   const auto pin = [](const char* what) { return [what](PolicyInput& in) { in.pinned = what; }; };
   const std::vector<Candidate> easy = two(0.9, 0.95), middling = two(0.5, 0.8),
                                hard = two(0.2, 0.4);
@@ -57,6 +60,14 @@ std::vector<Case> cases() {
       {"just below", two(0.6999, 0.6999), kOnline, "remote q8 not_confident"},
       {"only the dearer is confident", middling, kOnline, "local q8 confident"},
       {"hard", hard, kOnline, "remote q8 not_confident"},
+      {"nearly as good as the full model", hard, with(kOnline, gain(0.95 - 0.4)),
+       "local q8 confident"},
+      {"hard for the full model too", two(0.2, 0.2), with(kOnline, [](PolicyInput& in) {
+         in.remote_success = 0.2;
+         in.allowance = 0;
+       }), "local q4 confident"},
+      {"easy, but the full model is better", easy, with(kOnline, gain(-0.01)),
+       "remote q8 not_confident"},
       {"hard, offline", hard, with(kOnline, offline), "local q8 offline degraded"},
       {"hard, no remote", hard, with(kOnline, unconfigured), "local q8 offline degraded"},
       {"hard, remote down", hard, with(kOnline, down), "local q8 remote_down degraded"},

@@ -19,6 +19,17 @@ Receipt local_receipt() {
   return receipt;
 }
 
+TEST(Receipt, ALevelIsSaidWhereTheNameDoesNot) {
+  Receipt receipt = local_receipt();
+  receipt.model = "nested.50";
+  receipt.level = 50;
+  EXPECT_TRUE(receipt.format_line().starts_with("local nested.50 · ")) << receipt.format_line();
+  receipt.level = 30;
+  EXPECT_TRUE(receipt.format_line().starts_with("local nested.50 at level 30 · "));
+  EXPECT_EQ(receipt.to_json()["level"], 30);
+  EXPECT_FALSE(local_receipt().to_json().contains("level"));
+}
+
 TEST(Receipt, OneLine) {
   Receipt receipt = local_receipt();
   EXPECT_EQ(receipt.format_line(), "local q4_0 · 31 tok · 0.4 s · $0.0000 · confidence 0.91");

@@ -10,6 +10,8 @@
 
 namespace ac {
 
+inline const std::vector<std::string> kPieces = {"one", " two", " three"};
+
 // What the fakes saw and how they shall behave; outlives the router.
 struct World {
   std::vector<std::string> loads;            // variants, in order
@@ -17,6 +19,7 @@ struct World {
   std::map<std::string, int> failing_loads;  // only so many times; absent: always
   std::optional<Error> generate_error;
   size_t pieces_before_error = 0;
+  std::vector<std::string> local_pieces = kPieces;  // as many as kPieces
   std::vector<std::string> local_prompts;  // "variant: text"
   int n_alive_engines = 0;
   int64_t n_context = 0;       // of every variant
@@ -35,13 +38,13 @@ struct World {
   std::optional<RemoteRequest> remote_request;
 };
 
-inline const std::vector<std::string> kPieces = {"one", " two", " three"};
 
 // Gives out kPieces; stops where the listener says so. Returns how many were given.
-inline size_t give_out(size_t n, const std::function<bool(std::string_view)>& on_text, std::string* text) {
+inline size_t give_out(size_t n, const std::function<bool(std::string_view)>& on_text,
+                       std::string* text, const std::vector<std::string>& pieces = kPieces) {
   for (size_t i = 0; i < n; ++i) {
-    *text += kPieces[i];
-    if (on_text && !on_text(kPieces[i])) return i + 1;
+    *text += pieces[i];
+    if (on_text && !on_text(pieces[i])) return i + 1;
   }
   return n;
 }
@@ -74,7 +77,7 @@ class FakeEngine final : public Engine {
                               const GenerateOptions& options) override {
     Generation out;
     const size_t n = world_->generate_error ? world_->pieces_before_error : kPieces.size();
-    const size_t given = give_out(n, options.on_text, &out.text);
+    const size_t given = give_out(n, options.on_text, &out.text, world_->local_pieces);
     if (world_->generate_error) return *world_->generate_error;
     out.tokens.resize(given);
     out.finish = given < kPieces.size() ? FinishReason::kCancelled : FinishReason::kStop;
@@ -162,9 +165,11 @@ class FakeRemote final : public RemoteClient {
 // The tiers are those of the variants and the full model; every success is the number in the prompt
 // times 1, 1.1, 1.2, and 0.95 for the full model.
 inline Judge fake_judge() {
-  return {.tiers = {"q4", "q8", "f16", "full"}, .predict = [](std::string_view prompt) {
+  return {.tiers = {"q4", "q8", "f16", "full"}, .judge = [](std::string_view prompt, const RequestFacts&) {
             const float p = std::stof(std::string(prompt));
-            return Prediction{.success = {p, p * 1.1f, p * 1.2f, 0.95f}};
+            Judgement judgement;
+            judgement.prediction.success = {p, p * 1.1f, p * 1.2f, 0.95f};
+            return judgement;
           }};
 }
 

@@ -1,0 +1,100 @@
+#include "models/predictor/guarantee.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "runtime/core/check.h"
+
+namespace ac {
+namespace {
+
+// From one that accepts next to nothing to one that accepts next to everything. Fixed: a list that
+// depended on the labels would void the guarantee.
+constexpr double kStrictest = -0.3, kStep = 0.005;
+constexpr size_t kSettings = 181;  // up to 0.6
+
+constexpr std::array<double, kSettings> kAllowances = [] {
+  std::array<double, kSettings> allowances{};
+  for (size_t i = 0; i < kSettings; ++i) {
+    allowances[i] = kStrictest + kStep * static_cast<double>(i);
+  }
+  return allowances;
+}();
+
+// A bet that could lose everything on one row is not made.
+constexpr double kLargestBet = 0.9;
+// Before a row is seen the deviation is taken to be that of a gate that errs on one prompt in ten.
+constexpr double kFirstVariance = 0.02, kFirstRows = 10;
+
+}  // namespace
+
+std::span<const double> tried_allowances() { return kAllowances; }
+
+size_t accepted_tier(std::span<const float> predicted, double allowance) {
+  const size_t full = predicted.size() - 1;
+  for (size_t tier = 0; tier < full; ++tier) {
+    if (static_cast<double>(predicted[full] - predicted[tier]) <= allowance) return tier;
+  }
+  return full;
+}
+
+// z lies in [-1, retain]; x = (retain - z) / (1 + retain) in [0, 1] has mean retain / (1 + retain)
+// where z has mean 0. The capital grows by 1 + bet * (x - mean) with each row, a bet being chosen
+// from the rows before it; were the true mean smaller, it would grow on average with no bet, and
+// would reach 1 / (1 - confidence) with at most the chance 1 - confidence (Ville).
+RetentionTest::RetentionTest(double retain, double confidence, size_t n_rows)
+    : retain_(retain),
+      mean_(retain / (1 + retain)),
+      enough_(1 / (1 - confidence)),
+      bet_scale_(2 * std::log(enough_) / static_cast<double>(n_rows)),
+      sum_(kFirstRows * mean_),
+      squares_(kFirstRows * (mean_ * mean_ + kFirstVariance)),
+      n_(kFirstRows) {
+  AC_CHECK(retain > 0 && retain <= 1 && confidence > 0 && confidence < 1 && n_rows > 0);
+}
+
+void RetentionTest::add(double full, double earned) {
+  const double z = full - earned - (1 - retain_) * full;
+  const double x = (retain_ - z) / (1 + retain_);
+  const double centre = sum_ / n_;
+  const double variance = std::max(1e-6, squares_ / n_ - centre * centre);
+  const double bet = std::min(kLargestBet / mean_, std::sqrt(bet_scale_ / variance));
+  capital_ *= 1 + bet * (x - mean_);
+  certain_ = certain_ || capital_ >= enough_;
+  sum_ += x;
+  squares_ += x * x;
+  n_ += 1;
+}
+
+Guarantee guarantee(const CalibrationTable& table, double retain, double confidence) {
+  Guarantee out;
+  out.retain = retain;
+  out.confidence = confidence;
+  out.n_rows = table.n_rows();
+  const size_t n_rows = table.n_rows(), n_tiers = table.n_tiers;
+  if (n_rows == 0) return out;
+  for (const double allowance : kAllowances) {
+    RetentionTest test(retain, confidence, n_rows);
+    double all_earned = 0, all_full = 0;
+    size_t n_kept = 0;
+    for (size_t row = 0; row < n_rows; ++row) {
+      const std::span<const float> predicted(&table.predicted[row * n_tiers], n_tiers);
+      const float* const of_row = &table.earned[row * n_tiers];
+      const size_t tier = accepted_tier(predicted, allowance);
+      const auto full = static_cast<double>(of_row[n_tiers - 1]);
+      const auto earned = static_cast<double>(of_row[tier]);
+      test.add(full, earned);
+      all_earned += earned;
+      all_full += full;
+      n_kept += tier + 1 < n_tiers ? 1 : 0;
+    }
+    if (!test.certain()) break;
+    out.allowance = allowance;
+    out.kept = static_cast<double>(n_kept) / static_cast<double>(n_rows);
+    out.retained = all_full > 0 ? all_earned / all_full : 1;
+  }
+  return out;
+}
+
+}  // namespace ac

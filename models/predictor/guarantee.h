@@ -1,0 +1,64 @@
+// A threshold with a guarantee: "at least 96.2 % of the full model's success, with 90 % confidence".
+//
+// Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052) over the allowance e of the gate:
+// the cheapest tier v with p_full - p_v <= e answers, else the full model. For each e of a fixed
+// list, strictest first, the hypothesis "it keeps less than the share r of the full model's
+// success" is tested on held-out labels until one cannot be rejected; the last e that was rejected
+// is taken, and the chance that any hypothesis was rejected wrongly is at most 1 - confidence,
+// whatever the labels' distribution, as long as what comes later is drawn from the same one.
+//
+// What is tested is the mean of  z = full - earned - (1 - r) full  <= 0  with full and earned in
+// [0, 1]; the test is by betting (Waudby-Smith and Ramdas 2023, arXiv:2010.09686), valid for any
+// number of labels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace ac {
+
+// Labels that the gate did not learn from, with what it predicted for them.
+struct CalibrationTable {
+  size_t n_tiers = 0;
+  std::vector<float> predicted;  // [n_rows, n_tiers], the last tier is the full model
+  std::vector<float> earned;     // [n_rows, n_tiers], in [0, 1]
+  size_t n_rows() const { return n_tiers == 0 ? 0 : predicted.size() / n_tiers; }
+};
+
+// The cheapest tier of a row that the gate accepts at this allowance: n_tiers - 1 is the full model.
+size_t accepted_tier(std::span<const float> predicted, double allowance);
+
+// The allowances that are tried, ascending.
+std::span<const double> tried_allowances();
+
+// The test of one setting. Rows are added in an order that has nothing to do with their labels.
+class RetentionTest {
+ public:
+  // REQUIRES: 0 < retain <= 1, 0 < confidence < 1, n_rows that will be added > 0.
+  RetentionTest(double retain, double confidence, size_t n_rows);
+  void add(double full, double earned);
+  // True once the rows so far rule out, with the confidence, that less than `retain` is kept.
+  bool certain() const { return certain_; }
+
+ private:
+  double retain_, mean_, enough_, bet_scale_;
+  double capital_ = 1;
+  double sum_, squares_, n_;  // of what was seen, with a beginning that stands for nothing seen
+  bool certain_ = false;
+};
+
+struct Guarantee {
+  double retain = 0;
+  double confidence = 0;
+  std::optional<double> allowance;  // none: no allowance can be promised
+  // On the labels, at the allowance; 0 and 1 where there is none.
+  double kept = 0;      // share of rows that do not go to the full model
+  double retained = 1;  // share of the full model's success
+  size_t n_rows = 0;
+};
+Guarantee guarantee(const CalibrationTable& table, double retain, double confidence);
+
+}  // namespace ac
