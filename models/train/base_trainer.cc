@@ -213,6 +213,7 @@ class BaseTrainer {
   Status checkpoint() {
     AC_TRY_STATUS(save_train_state(state_path(), *parameters_, trainer_->optimizer(),
                                    recipe_.checkpoint_format, place_, recipe_.canonical));
+    trainer_->parameters_changed();  // where the state is rounded
     AC_TRY_STATUS(write_file(log_path(), log_lines(log_)));
     AC_TRY_STATUS(write_model());
     return write_file(options_.out_path + ".svg",

@@ -45,15 +45,10 @@ Result<std::unique_ptr<Parameters>> Parameters::create(const Checkpoint& from) {
   AC_TRY(made->values_, Buffer::allocate(n * sizeof(float)));
   AC_TRY(made->gradients_, Buffer::allocate(n * sizeof(float)));
   copy_metadata(from, &made->checkpoint_);
+  made->take_from(from);
   for (const Entry& entry : made->entries_) {
     AC_TRY(const TensorView view, from.tensor(entry.name));
-    const auto n_cols = static_cast<size_t>(view.n_cols());
-    const size_t row_bytes = cpu::row_bytes(view.format, n_cols);
     const std::span<float> values = made->values().subspan(entry.offset, entry.size);
-    for (size_t row = 0; row < entry.size / n_cols; ++row) {
-      cpu::codec(view.format)
-          .decode_row(view.data + row * row_bytes, values.data() + row * n_cols, n_cols);
-    }
     if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
       return fail(ErrorCode::kCorruptFile, "{}: tensor {} has values that are not finite",
                   from.origin, entry.name);
@@ -66,6 +61,20 @@ Result<std::unique_ptr<Parameters>> Parameters::create(const Checkpoint& from) {
     made->checkpoint_.set_tensor(entry.name, own);
   }
   return made;
+}
+
+void Parameters::take_from(const Checkpoint& copy) {
+  for (const Entry& entry : entries_) {
+    const auto view = copy.tensor(entry.name);
+    AC_CHECK(view.has_value());
+    const auto n_cols = static_cast<size_t>(view->n_cols());
+    const size_t row_bytes = cpu::row_bytes(view->format, n_cols);
+    float* const values = values_.as<float>().data() + entry.offset;
+    for (size_t row = 0; row < entry.size / n_cols; ++row) {
+      cpu::codec(view->format)
+          .decode_row(view->data + row * row_bytes, values + row * n_cols, n_cols);
+    }
+  }
 }
 
 uint64_t Parameters::n_parameters() const {

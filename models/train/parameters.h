@@ -42,6 +42,8 @@ class Parameters {
   // A copy with the matrices in `matrices` (vectors stay f32), for a file.
   // Errors: kUnsupported (a format without an encoder, or whose blocks do not fit), kOutOfMemory.
   Result<Checkpoint> exported(WeightFormat matrices) const;
+  // Takes over the values of such a copy. REQUIRES: it has these tensors, in formats with a decoder.
+  void take_from(const Checkpoint& copy);
 
  private:
   Parameters() = default;

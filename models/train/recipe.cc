@@ -57,7 +57,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"watch", "evaluate_every", kInteger, "steps", "100", 1, kMost, "", "between two looks at the held-out loss"},
     {"watch", "evaluate_tokens", kInteger, "tokens", "16384", 1, 1 << 26, "", "held out for that"},
     {"watch", "checkpoint_minutes", kNumber, "minutes", "10", 0.01, 1e6, "", "between two checkpoints"},
-    {"watch", "checkpoint_format", kChoice, "", "f32", 0, 0, "f32|bf16|small", "of the optimiser's means: 12, 8 or 5.6 bytes a parameter in all"},
+    {"watch", "checkpoint_format", kChoice, "", "f32", 0, 0, "f32|bf16|small", "of the optimiser's means: 12, 8 or 3.6 bytes a parameter in all"},
 
     {"out", "format", kChoice, "", "bf16", 0, 0, "f32|bf16", "of the finished model's matrices"},
 });

@@ -129,9 +129,11 @@ Result<std::vector<float>> read_moment(const Checkpoint& file, std::string_view 
 
 }  // namespace
 
-Status save_train_state(const std::string& path, const Parameters& parameters, AdamW& optimizer,
+Status save_train_state(const std::string& path, Parameters& parameters, AdamW& optimizer,
                         MomentFormat format, const TrainPlace& place, std::string_view recipe) {
-  AC_TRY(Checkpoint file, parameters.exported(WeightFormat::kF32));
+  const bool small = format == MomentFormat::kSmall;
+  AC_TRY(Checkpoint file, parameters.exported(small ? WeightFormat::kBF16 : WeightFormat::kF32));
+  if (small) parameters.take_from(file);
   AC_TRY_STATUS(add_moment(kMeanName, mean_format(format), optimizer.mean(), false, &file));
   AC_TRY_STATUS(add_moment(kRootName, root_format(format), optimizer.square(), true, &file));
   file.set_string(std::string(kPlaceKey),

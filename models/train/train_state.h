@@ -1,5 +1,5 @@
-// A training run on disk, to be gone on with: a GGUF file with the model's own tensors in f32 (so it
-// is a model, too) and beside them the optimiser's two running means and where the run is.
+// A training run on disk, to be gone on with: a GGUF file with the model's own tensors (so it is a
+// model, too) and beside them the optimiser's two running means and where the run is.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace ac {
 
-// How the two running means are written. kSmall: the mean in Q4_0 and the root of the mean square
-// in Q8_0, 5.63 bytes a parameter in all, instead of 12 (kF32) or 8 (kBF16).
+// How the two running means are written, 12 bytes a parameter in all (kF32) or 8 (kBF16). kSmall: the
+// mean in Q4_0, the root of the mean square in Q8_0 and the matrices in bf16, 3.63 bytes.
 enum class MomentFormat { kF32, kBF16, kSmall };
 
 struct TrainPlace {
@@ -20,10 +20,10 @@ struct TrainPlace {
   PackStream::Place place;
 };
 
-// Written to a temporary file, synced, renamed. Where writing rounds the running means, the
-// optimiser goes on with the rounded ones: whoever resumes does what the run that wrote does.
+// Written to a temporary file, synced, renamed. Where writing rounds, the run goes on with what is
+// rounded: whoever resumes does what the run that wrote does.
 // `recipe` is kept as it is. Errors: kIo, kOutOfMemory.
-Status save_train_state(const std::string& path, const Parameters& parameters, AdamW& optimizer,
+Status save_train_state(const std::string& path, Parameters& parameters, AdamW& optimizer,
                         MomentFormat format, const TrainPlace& place, std::string_view recipe);
 
 struct TrainState {
