@@ -3,7 +3,7 @@
 # usage: install_dependencies.sh [build|test|cross]...   (default: build)
 set -euo pipefail
 
-build=(cmake g++ ninja-build pkg-config libarchive-dev libcli11-dev libcurl4-openssl-dev libedit-dev
+build=(cmake g++ ninja-build pkg-config libarchive-dev libboost1.81-dev libcli11-dev libcurl4-openssl-dev libedit-dev
        libfmt-dev libgtest-dev libgmock-dev libinih-dev liblapacke-dev libopenblas-dev libpcre2-dev libspdlog-dev
        libssl-dev libtbb-dev libutf8proc-dev libvulkan-dev libxxhash-dev nlohmann-json3-dev)
 # Tests: sanitised fuzz targets (clang), the oracle for chat templates (jinja2), the faulty server (openssl, python3).

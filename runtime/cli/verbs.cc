@@ -10,7 +10,7 @@ namespace ac::cli {
 namespace {
 
 constexpr std::array kVerbs = {
-    &kAsk,           &kChat,          &kRoute,      &kZooBuild,   &kZooPack,    &kZooAdd,
+    &kAsk,           &kChat,          &kRoute,      &kServe,      &kZooBuild,   &kZooPack,    &kZooAdd,
     &kZooLs,         &kZooInfo,       &kZooVerify,  &kZooExtract, &kZooExport,  &kPredictorLabel, &kPredictorTrain,
     &kPredictorEval, &kPredictorInfo, &kTrain,      &kBench,      &kDoctor,     &kConfigShow,
     &kConfigCheck,   &kConfigPath,    &kCompletion, &kTasksShow,  &kTasksCheck, &kTasksWorkflow,

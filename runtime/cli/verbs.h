@@ -8,6 +8,7 @@ namespace ac::cli {
 extern const Verb kAsk;
 extern const Verb kChat;
 extern const Verb kRoute;
+extern const Verb kServe;
 extern const Verb kZooPack;
 extern const Verb kZooAdd;
 extern const Verb kZooBuild;

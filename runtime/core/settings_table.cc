@@ -56,6 +56,10 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"remote", "usd_per_million_prompt_tokens", kNumber, "USD", "0", 0, 1e6, "", "price of reading"},
     {"remote", "usd_per_million_completion_tokens", kNumber, "USD", "0", 0, 1e6, "", "price of writing"},
 
+    {"server", "address", kText, "", "127.0.0.1", 0, 0, "", "address to listen on, of this machine alone"},
+    {"server", "port", kInteger, "", "8080", 0, 65535, "", "port to listen on; 0: any that is free"},
+    {"server", "queue", kInteger, "", "32", 1, 65536, "", "requests that wait; one more is told to come again"},
+
     {"privacy", "offline", kYesNo, "", "no", 0, 0, "", "never use the network"},
 
     {"log", "level", kChoice, "", "warning", 0, 0, "debug|info|warning|error|off", "what is written to stderr"},
@@ -89,7 +93,7 @@ std::string setting_name(const SettingRow& row) {
 
 std::string setting_flag(const SettingRow& row) {
   // "--url" or "--level" alone would not say whose; the other sections speak for themselves.
-  const bool with_section = row.section == "remote" || row.section == "log";
+  const bool with_section = row.section == "remote" || row.section == "log" || row.section == "server";
   std::string flag =
       with_section ? fmt::format("--{}-{}", row.section, row.key) : fmt::format("--{}", row.key);
   std::replace(flag.begin(), flag.end(), '_', '-');

@@ -17,6 +17,7 @@ struct World {
   std::vector<std::string> loads;            // variants, in order
   std::map<std::string, Error> load_errors;  // by variant
   std::map<std::string, int> failing_loads;  // only so many times; absent: always
+  std::function<void()> on_generate;         // before an engine answers
   std::optional<Error> generate_error;
   size_t pieces_before_error = 0;
   std::vector<std::string> local_pieces = kPieces;  // as many as kPieces
@@ -76,6 +77,7 @@ class FakeEngine final : public Engine {
   Result<Generation> generate(std::span<const int32_t> prompt,
                               const GenerateOptions& options) override {
     Generation out;
+    if (const auto hook = world_->on_generate) hook();
     const size_t n = world_->generate_error ? world_->pieces_before_error : kPieces.size();
     const size_t given = give_out(n, options.on_text, &out.text, world_->local_pieces);
     if (world_->generate_error) return *world_->generate_error;

@@ -1,0 +1,82 @@
+// serve: the OpenAI-compatible server.
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "runtime/cli/setup.h"
+#include "runtime/cli/terminal.h"
+#include "runtime/cli/verbs.h"
+#include "runtime/core/log.h"
+#include "runtime/server/service.h"
+
+namespace ac::cli {
+namespace {
+
+constexpr std::array kOptions = {kModelOption, kVariantOption, kLocalOption, kRemoteOption};
+constexpr std::chrono::milliseconds kDrain{30000};
+constexpr std::chrono::milliseconds kLook{50};  // how often Ctrl-C is looked for
+
+// Without keys nobody else may be let in.
+Status check_address(const Settings& settings) {
+  const std::string& address = settings.text("server.address");
+  if (address == "127.0.0.1" || address == "::1") return {};
+  return fail(ErrorCode::kInvalidArgument,
+              "{}: address is '{}', expected 127.0.0.1 or ::1: there are no keys to ask others for",
+              settings.origin("server.address"), address);
+}
+
+Result<int> run(const Invocation& invocation) {
+  AC_TRY(const Settings settings, invocation.load_settings());
+  AC_TRY_STATUS(check_address(settings));
+  AC_TRY(Models models, open_models(invocation, settings));
+  std::vector<std::string> names = {"auto", "local", "remote"};
+  if (models.variants != nullptr) {
+    for (const LocalVariant& variant : models.variants->variants()) names.push_back(variant.cost.id);
+  }
+  AC_TRY(RemoteOptions remote, remote_options(settings));
+  AC_TRY(std::unique_ptr<Router> router,
+         make_router(std::move(models), std::move(remote), settings));
+  ServiceOptions options;
+  options.generate = generate_options(settings);
+  options.queue = static_cast<size_t>(settings.integer("server.queue"));
+  options.version = AC_VERSION;
+  AC_TRY(options.pin, pinned(invocation));
+  ChatService service(std::move(router), std::move(names), std::move(options));
+
+  HttpServerOptions http;
+  http.address = settings.text("server.address");
+  http.port = static_cast<uint16_t>(settings.integer("server.port"));
+  AC_TRY(const std::unique_ptr<HttpServer> server,
+         HttpServer::listen(http, [&service](HttpRequest request,
+                                             std::shared_ptr<HttpExchange> exchange) {
+           service.handle(std::move(request), std::move(exchange));
+         }));
+  service.set_guard({.port = server->port()});
+  const bool v6 = http.address.find(':') != std::string::npos;
+  note_line(fmt::format("http://{}{}{}:{}/v1 is ready{}", v6 ? "[" : "", http.address, v6 ? "]" : "",
+                        server->port(),
+                        settings.yes("privacy.offline") ? "; offline only" : ""));
+  watch_interrupts();
+  std::atomic<bool> ended = false;
+  std::thread watcher([&] {
+    while (!ended && !interrupted().raised()) std::this_thread::sleep_for(kLook);
+    server->stop();
+  });
+  server->run(kDrain);
+  ended = true;
+  watcher.join();
+  return 0;
+}
+
+}  // namespace
+
+constinit const Verb kServe = {
+    .name = "serve",
+    .summary = "answer OpenAI's API on a port of this machine",
+    .options = kOptions,
+    .sections = "server engine generate route remote privacy log",
+    .run = run,
+};
+
+}  // namespace ac::cli

@@ -1,0 +1,209 @@
+#include "runtime/server/chat_request.h"
+
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <variant>
+
+#include "runtime/core/json.h"
+
+namespace ac {
+namespace {
+
+constexpr size_t kMaxMessages = 2048;
+constexpr size_t kMaxStops = 4;
+constexpr size_t kMaxStopBytes = 256;
+constexpr size_t kMaxModelBytes = 128;
+constexpr int64_t kMaxTokens = 1'000'000;
+
+ChatRefusal refused(std::string param, std::string message) {
+  return {.status = 400, .message = std::move(message), .param = std::move(param), .code = {}};
+}
+
+// Reads fields of one object; the first mistake stays.
+class Fields {
+ public:
+  explicit Fields(const Json& object) : object_(object) {}
+
+  const Json* find(const char* name) const { return json_find(object_, name); }
+  void wrong(std::string param, std::string message) {
+    if (!refusal_) refusal_ = refused(std::move(param), std::move(message));
+  }
+  std::optional<bool> yes_no(const char* name) {
+    const Json* value = find(name);
+    if (value == nullptr) return std::nullopt;
+    if (value->is_boolean()) return value->get<bool>();
+    wrong(name, fmt::format("'{}' is a {}, expected true or false", name, value->type_name()));
+    return std::nullopt;
+  }
+  std::optional<double> number(const char* name, double min, double max) {
+    const Json* value = find(name);
+    if (value == nullptr) return std::nullopt;
+    if (value->is_number() && value->get<double>() >= min && value->get<double>() <= max) {
+      return value->get<double>();
+    }
+    wrong(name, fmt::format("'{}' is {}, expected a number from {} to {}", name,
+                            value->is_number() ? value->dump() : value->type_name(), min, max));
+    return std::nullopt;
+  }
+  std::optional<int64_t> integer(const char* name, int64_t min, int64_t max) {
+    const Json* value = find(name);
+    if (value == nullptr) return std::nullopt;
+    if (value->is_number_unsigned() ? value->get<uint64_t>() <= static_cast<uint64_t>(max)
+                                    : value->is_number_integer() && value->get<int64_t>() <= max) {
+      const auto whole = value->get<int64_t>();
+      if (whole >= min) return whole;
+    }
+    wrong(name, fmt::format("'{}' is {}, expected a whole number from {} to {}", name,
+                            value->is_number() ? value->dump() : value->type_name(), min, max));
+    return std::nullopt;
+  }
+  const std::optional<ChatRefusal>& refusal() const { return refusal_; }
+
+ private:
+  const Json& object_;
+  std::optional<ChatRefusal> refusal_;
+};
+
+// A string, or a list of {"type": "text", "text": ...}; null is empty.
+std::optional<ChatRefusal> read_content(const Json& message, const std::string& where,
+                                        std::string& out) {
+  const Json* content = json_find(message, "content");
+  if (content == nullptr) return std::nullopt;
+  const std::string param = where + ".content";
+  if (const auto* text = content->get_ptr<const std::string*>()) {
+    out = *text;
+    return std::nullopt;
+  }
+  if (!content->is_array()) {
+    return refused(param, fmt::format("'{}' is a {}, expected a string or a list of parts", param,
+                                      content->type_name()));
+  }
+  for (const Json& part : *content) {
+    const Json* type = part.is_object() ? json_find(part, "type") : nullptr;
+    const Json* text = part.is_object() ? json_find(part, "text") : nullptr;
+    if (type == nullptr || *type != "text" || text == nullptr || !text->is_string()) {
+      return refused(param, "only parts of type 'text' can be read here");
+    }
+    out += text->get_ref<const std::string&>();
+  }
+  return std::nullopt;
+}
+
+std::optional<ChatRefusal> read_messages(const Json& object, std::vector<ChatMessage>& out) {
+  const Json* messages = json_find(object, "messages");
+  if (messages == nullptr || !messages->is_array() || messages->empty() ||
+      messages->size() > kMaxMessages) {
+    return refused("messages", fmt::format("'messages' must be a list of 1 to {}", kMaxMessages));
+  }
+  for (size_t i = 0; i < messages->size(); ++i) {
+    const std::string where = fmt::format("messages[{}]", i);
+    const Json& message = (*messages)[i];
+    if (!message.is_object()) {
+      return refused(where, fmt::format("'{}' is a {}, expected an object", where,
+                                        message.type_name()));
+    }
+    const auto role = json_string(message, "role");
+    if (!role) return refused(where + ".role", role.error().message);
+    static constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user",
+                                                               "assistant", "tool"};
+    if (std::find(kRoles.begin(), kRoles.end(), *role) == kRoles.end()) {
+      return refused(where + ".role", fmt::format("'{}.role' is not a role: expected system, "
+                                                  "developer, user, assistant or tool",
+                                                  where));
+    }
+    ChatMessage read{.role = *role == "developer" ? "system" : *role, .content = {}};
+    if (auto wrong = read_content(message, where, read.content)) return wrong;
+    out.push_back(std::move(read));
+  }
+  return std::nullopt;
+}
+
+std::optional<ChatRefusal> read_stop(const Json& object, std::vector<std::string>& out) {
+  const Json* stop = json_find(object, "stop");
+  if (stop == nullptr) return std::nullopt;
+  const auto add = [&](const Json& one) {
+    const auto* text = one.get_ptr<const std::string*>();
+    if (text == nullptr || text->empty() || text->size() > kMaxStopBytes) return false;
+    out.push_back(*text);
+    return true;
+  };
+  bool good = true;
+  if (stop->is_array()) {
+    good = stop->size() <= kMaxStops;
+    for (const Json& one : *stop) good = good && add(one);
+  } else {
+    good = add(*stop);
+  }
+  if (good) return std::nullopt;
+  return refused("stop", fmt::format("'stop' must be a string of 1 to {} bytes, or a list of at "
+                                     "most {} of them",
+                                     kMaxStopBytes, kMaxStops));
+}
+
+// Fields that would change the answer and are not honoured.
+std::optional<ChatRefusal> read_unsupported(const Json& object) {
+  const auto asks = [&](const char* name, const Json& harmless) {
+    const Json* value = json_find(object, name);
+    return value != nullptr && *value != harmless;
+  };
+  if (asks("n", 1)) return refused("n", "one answer can be made, not several ('n')");
+  if (const Json* tools = json_find(object, "tools"); tools != nullptr && !tools->empty()) {
+    return refused("tools", "functions cannot be called here ('tools')");
+  }
+  if (asks("logprobs", false)) return refused("logprobs", "'logprobs' cannot be given");
+  const Json* format = json_find(object, "response_format");
+  if (format != nullptr && format->is_object() && format->value("type", "text") != "text") {
+    return refused("response_format", "only plain text can be given ('response_format')");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) {
+  const auto parsed = parse_json(body);
+  if (!parsed) return refused("", parsed.error().message);
+  const Json& object = *parsed;
+  if (!object.is_object()) {
+    return refused("", fmt::format("the body is a {}, expected an object", object.type_name()));
+  }
+  ChatRequest request;
+  const auto model = json_string(object, "model");
+  if (!model || model->empty() || model->size() > kMaxModelBytes) {
+    return refused("model", fmt::format("'model' must be a string of 1 to {} bytes",
+                                        kMaxModelBytes));
+  }
+  request.model = *model;
+  if (auto wrong = read_messages(object, request.messages)) return *wrong;
+  if (auto wrong = read_stop(object, request.stop)) return *wrong;
+  if (auto wrong = read_unsupported(object)) return *wrong;
+  Fields fields(object);
+  request.stream = fields.yes_no("stream").value_or(false);
+  for (const char* name : {"max_tokens", "max_completion_tokens"}) {
+    if (const auto n = fields.integer(name, 1, kMaxTokens)) {
+      request.max_tokens = static_cast<int32_t>(*n);
+    }
+  }
+  const auto small = [](std::optional<double> value) {
+    return value ? std::optional<float>(static_cast<float>(*value)) : std::nullopt;
+  };
+  request.temperature = small(fields.number("temperature", 0, 2));
+  request.top_p = small(fields.number("top_p", 0, 1));
+  if (const auto seed = fields.integer("seed", INT64_MIN, INT64_MAX)) {
+    request.seed = static_cast<uint64_t>(*seed);
+  }
+  if (const Json* options = json_find(object, "stream_options"); options != nullptr) {
+    if (options->is_object()) {
+      Fields of_stream(*options);
+      request.include_usage = of_stream.yes_no("include_usage").value_or(false);
+      if (of_stream.refusal()) return *of_stream.refusal();
+    } else {
+      fields.wrong("stream_options", "'stream_options' must be an object");
+    }
+  }
+  if (fields.refusal()) return *fields.refusal();
+  return request;
+}
+
+}  // namespace ac

@@ -1,0 +1,39 @@
+// The body of POST /v1/chat/completions, read: what is asked, of whom, and how.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "models/text/chat_template.h"
+#include "runtime/core/result.h"
+
+namespace ac {
+
+struct ChatRequest {
+  std::string model;  // "auto", "local", "remote", a variant; "auto@0.8" has a threshold
+  std::vector<ChatMessage> messages;
+  bool stream = false;
+  bool include_usage = false;  // a last chunk that counts tokens
+  std::optional<int32_t> max_tokens;
+  std::optional<float> temperature, top_p;
+  std::optional<uint64_t> seed;
+  std::vector<std::string> stop;
+};
+
+// What a client did wrong, as its error object has it.
+struct ChatRefusal {
+  int status = 400;
+  std::string message;
+  std::string param;  // the field; empty: none in particular
+  std::string code;   // "context_length_exceeded"; empty: null
+};
+
+// Fields that change nothing here (user, metadata, ...) are accepted and ignored; one that would
+// change the answer and cannot be honoured (tools, n > 1, logprobs, images) is refused.
+std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body);
+
+}  // namespace ac

@@ -1,0 +1,212 @@
+#include "runtime/server/service.h"
+
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "runtime/core/log.h"
+#include "runtime/server/chat_reply.h"
+
+namespace ac {
+namespace {
+
+HttpFields json_fields() { return {{"content-type", "application/json"}, {"cache-control", "no-store"}}; }
+
+void refuse(HttpExchange& exchange, int status, std::string_view message,
+            std::string_view param = {}, std::string_view code = {}) {
+  HttpFields fields = json_fields();
+  // Clients repeat requests by themselves unless they are told that it is of no use.
+  const bool may_retry = status == 429 || status == 503;
+  fields.emplace_back("x-should-retry", may_retry ? "true" : "false");
+  if (may_retry) fields.emplace_back("retry-after", "1");
+  exchange.respond(status, std::move(fields), error_body(status, message, param, code));
+}
+
+// "auto@0.8": what comes before the at sign, and a threshold.
+struct ModelName {
+  std::string name;
+  std::optional<double> threshold;
+  bool good = true;
+};
+
+ModelName split_model(const std::string& model) {
+  const size_t at = model.find('@');
+  if (at == std::string::npos) return {model, std::nullopt, true};
+  double threshold = 0;
+  const char* const end = model.data() + model.size();
+  const auto [stop, error] = std::from_chars(model.data() + at + 1, end, threshold);
+  const bool good = error == std::errc() && stop == end && threshold >= 0 && threshold <= 1;
+  return {model.substr(0, at), threshold, good};
+}
+
+std::string random_id() {
+  static std::atomic<uint64_t> next{0};
+  const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+  return fmt::format("chatcmpl-{:016x}{:04x}", static_cast<uint64_t>(now), next++ & 0xffff);
+}
+
+}  // namespace
+
+ChatService::ChatService(std::unique_ptr<Router> router, std::vector<std::string> models,
+                         ServiceOptions options)
+    : router_(std::move(router)), models_(std::move(models)), options_(std::move(options)) {
+  worker_ = std::thread([this] { work(); });
+}
+
+ChatService::~ChatService() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  stop_running_.raise();
+  changed_.notify_all();
+  worker_.join();
+  for (const Job& job : waiting_) refuse(*job.exchange, 503, "the server is stopping");
+}
+
+void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
+  if (const auto refusal = refusal_of(request, guard_)) {
+    return refuse(*exchange, refusal->status, refusal->message);
+  }
+  const bool get = request.method == "GET", post = request.method == "POST";
+  const auto only = [&](bool allowed) {
+    if (!allowed) refuse(*exchange, 405, fmt::format("{} is not for {}", request.method, request.path));
+    return allowed;
+  };
+  if (request.path == "/v1/chat/completions") {
+    if (only(post)) chat(request, exchange);
+  } else if (request.path == "/v1/models") {
+    if (!only(get)) return;
+    OrderedJson list = OrderedJson::array();
+    for (const std::string& model : models_) {
+      list.push_back({{"id", model}, {"object", "model"}, {"created", 0}, {"owned_by", "agentcompress"}});
+    }
+    exchange->respond(200, json_fields(),
+                      json_line(OrderedJson{{"object", "list"}, {"data", list}}));
+  } else if (request.path == "/health" || request.path == "/v1/health") {
+    if (only(get)) exchange->respond(200, json_fields(), R"({"status":"ok"})");
+  } else if (request.path == "/version") {
+    if (!only(get)) return;
+    exchange->respond(200, json_fields(), json_line(OrderedJson{{"version", options_.version}}));
+  } else {
+    refuse(*exchange, 404, fmt::format("there is nothing at {}", request.path));
+  }
+}
+
+void ChatService::chat(const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange) {
+  const auto type = request.field("content-type");
+  if (!type || !type->starts_with("application/json")) {
+    return refuse(*exchange, 415, "expected content-type: application/json");
+  }
+  auto read = read_chat_request(request.body);
+  if (const auto* refusal = std::get_if<ChatRefusal>(&read)) {
+    return refuse(*exchange, refusal->status, refusal->message, refusal->param, refusal->code);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_ && waiting_.size() < options_.queue) {
+      waiting_.push_back({std::get<ChatRequest>(std::move(read)), exchange});
+      changed_.notify_one();
+      return;
+    }
+  }
+  refuse(*exchange, stopping_ ? 503 : 429, "too many requests wait already");
+}
+
+void ChatService::work() {
+  while (true) {
+    Job job;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+      if (stopping_) return;
+      job = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    if (!job.exchange->gone().raised()) answer(job);
+  }
+}
+
+void ChatService::answer(const Job& job) {
+  const ChatRequest& asked = job.request;
+  HttpExchange& exchange = *job.exchange;
+  const ModelName model = split_model(asked.model);
+  if (!model.good) {
+    return refuse(exchange, 404, fmt::format("no model '{}'", asked.model), "model", "model_not_found");
+  }
+  RouteRequest request;
+  request.messages = asked.messages;
+  request.options = options_.generate;
+  request.threshold = model.threshold;
+  request.pin = model.name == "auto" ? options_.pin : model.name;
+  if (asked.max_tokens) request.options.max_tokens = *asked.max_tokens;
+  if (asked.temperature) request.options.sampler.temperature = *asked.temperature;
+  if (asked.top_p) request.options.sampler.top_p = *asked.top_p;
+  if (asked.seed) request.options.sampler.seed = *asked.seed;
+  if (!asked.stop.empty()) request.options.stop = asked.stop;
+
+  ReplyHead head{.id = random_id(),
+                 .created = std::chrono::duration_cast<std::chrono::seconds>(
+                                system_clock().wall_now().time_since_epoch())
+                                .count(),
+                 .model = asked.model};
+  const auto fails = [&](const Error& error) {
+    const ErrorStatus status = status_of(error.code);
+    refuse(exchange, status.status, error.message, status.status == 404 ? "model" : "", status.code);
+  };
+  // What a stream says from its first event on; where another place has to answer after all, the last
+  // event says so.
+  const auto expected = router_->decide(request);
+  if (!expected) return fails(expected.error());
+  const Route& route = expected->route;
+  head.model = route.place == Place::kLocal ? route.variant : "remote";
+  bool begun = false;
+  const auto begin = [&] {
+    if (std::exchange(begun, true)) return;
+    exchange.begin(200, {{"content-type", "text/event-stream"}, {"cache-control", "no-store"}});
+    exchange.write(first_event(head));
+  };
+  request.options.cancel = &stop_running_;
+  request.options.on_text = [&](std::string_view piece) {
+    if (asked.stream) {
+      begin();
+      exchange.write(piece_event(head, piece));
+    }
+    return !exchange.gone().raised();
+  };
+  const Result<RoutedAnswer> answer = router_->answer(request);
+  if (exchange.gone().raised()) return;
+  if (!answer) {
+    if (!begun) return fails(answer.error());
+    const ErrorStatus status = status_of(answer.error().code);
+    exchange.write(error_event(status.status, answer.error().message, status.code));
+    exchange.write(std::string(kDoneEvent));
+    return exchange.finish();
+  }
+  ++n_answered_;
+  const bool broken = answer->interrupted.has_value() || answer->receipt.finish == "cancelled";
+  if (!asked.stream) {
+    if (broken) {
+      return refuse(exchange, 503,
+                    answer->interrupted ? answer->interrupted->message : "the server is stopping",
+                    "", "interrupted");
+    }
+    HttpFields fields = json_fields();
+    for (auto& field : receipt_fields(answer->receipt)) fields.push_back(std::move(field));
+    return exchange.respond(200, std::move(fields), completion_body(head, *answer));
+  }
+  begin();
+  if (broken) {
+    exchange.write(error_event(
+        503, answer->interrupted ? answer->interrupted->message : "the server is stopping",
+        "upstream_interrupted"));
+  } else {
+    exchange.write(last_event(head, *answer));
+    if (asked.include_usage) exchange.write(usage_event(head, answer->receipt));
+  }
+  exchange.write(std::string(kDoneEvent));
+  exchange.finish();
+}
+
+}  // namespace ac

@@ -1,0 +1,70 @@
+// The OpenAI-compatible service: requests in, routed answers out.
+//
+// One thread asks the router, one request after the other, from a queue with an end: who finds it full
+// is told to come again. A request whose client has left is not begun, and stopped where it was.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "runtime/core/clock.h"
+#include "runtime/route/router.h"
+#include "runtime/server/chat_request.h"
+#include "runtime/server/http_guard.h"
+#include "runtime/server/http_server.h"
+
+namespace ac {
+
+struct ServiceOptions {
+  GenerateOptions generate{};  // what a request does not say
+  std::optional<std::string> pin{};  // what "auto" stands for, as RouteRequest::pin
+  size_t queue = 32;                 // requests that wait
+  std::string version{};
+};
+
+class ChatService {
+ public:
+  // `models`: the names of /v1/models beside auto, local and remote.
+  ChatService(std::unique_ptr<Router> router, std::vector<std::string> models,
+              ServiceOptions options);
+  // Stops what runs and answers what waits with 503.
+  ~ChatService();
+  ChatService(const ChatService&) = delete;
+  ChatService& operator=(const ChatService&) = delete;
+
+  // Set before the first request.
+  void set_guard(HttpGuard guard) { guard_ = std::move(guard); }
+  // As an HttpHandler. Returns at once.
+  void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange);
+
+ private:
+  struct Job {
+    ChatRequest request;
+    std::shared_ptr<HttpExchange> exchange;
+  };
+  void chat(const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange);
+  void work();
+  void answer(const Job& job);
+
+  std::unique_ptr<Router> router_;
+  std::vector<std::string> models_;
+  ServiceOptions options_;
+  HttpGuard guard_;
+  uint64_t n_answered_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Job> waiting_;
+  bool stopping_ = false;
+  CancelFlag stop_running_;
+  std::thread worker_;
+};
+
+}  // namespace ac

@@ -1,0 +1,95 @@
+#include "runtime/server/chat_request.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ac {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+ChatRequest read(std::string_view body) {
+  auto read = read_chat_request(body);
+  const auto* refusal = std::get_if<ChatRefusal>(&read);
+  EXPECT_EQ(refusal, nullptr) << refusal->message;
+  return refusal == nullptr ? std::get<ChatRequest>(std::move(read)) : ChatRequest();
+}
+
+TEST(ChatRequest, WhatClientsSend) {
+  const ChatRequest request = read(R"({
+    "model": "auto@0.8", "stream": true, "stream_options": {"include_usage": true},
+    "messages": [{"role": "developer", "content": "Be brief."},
+                 {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+                 {"role": "assistant", "content": null}],
+    "max_completion_tokens": 7, "temperature": 0.5, "top_p": 1, "seed": -1, "stop": ["x", "yy"],
+    "n": 1, "tools": [], "logprobs": false, "response_format": {"type": "text"},
+    "user": "me", "metadata": {"a": "b"}, "store": false, "anything": [1, 2]})");
+  EXPECT_EQ(request.model, "auto@0.8");
+  EXPECT_TRUE(request.stream);
+  EXPECT_TRUE(request.include_usage);
+  ASSERT_EQ(request.messages.size(), 3u);
+  EXPECT_EQ(request.messages[0].role, "system");
+  EXPECT_EQ(request.messages[1].content, "ab");
+  EXPECT_EQ(request.messages[2].content, "");
+  EXPECT_EQ(request.max_tokens, 7);
+  EXPECT_EQ(request.temperature, 0.5f);
+  EXPECT_EQ(request.seed, UINT64_MAX);
+  EXPECT_THAT(request.stop, ElementsAre("x", "yy"));
+  const ChatRequest least = read(R"({"model":"m","messages":[{"role":"user","content":"hi"}],"stop":"z"})");
+  EXPECT_FALSE(least.stream);
+  EXPECT_FALSE(least.max_tokens || least.temperature || least.seed);
+  EXPECT_THAT(least.stop, ElementsAre("z"));
+}
+
+TEST(ChatRequest, MistakesAreNamed) {
+  struct Case {
+    const char* body;
+    const char* param;
+    const char* says;
+  };
+  // A message in front of what is wrong.
+#define WITH(rest) R"({"model":"m","messages":[{"role":"user","content":"hi"}],)" rest "}"
+  const Case cases[] = {
+      {"", "", ""},
+      {"[]", "", "expected an object"},
+      {"{", "", ""},
+      {R"({"messages":[{"role":"user","content":"hi"}]})", "model", "'model'"},
+      {R"({"model":5,"messages":[{"role":"user","content":"hi"}]})", "model", "'model'"},
+      {R"({"model":"m"})", "messages", "list of 1"},
+      {R"({"model":"m","messages":[]})", "messages", "list of 1"},
+      {R"({"model":"m","messages":["hi"]})", "messages[0]", "expected an object"},
+      {R"({"model":"m","messages":[{"content":"hi"}]})", "messages[0].role", "role"},
+      {R"({"model":"m","messages":[{"role":"king","content":"hi"}]})", "messages[0].role", "not a role"},
+      {R"({"model":"m","messages":[{"role":"user","content":5}]})", "messages[0].content", "a string"},
+      {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url"}]}]})",
+       "messages[0].content", "type 'text'"},
+      {WITH(R"("max_tokens": 0)"), "max_tokens", "whole number from 1"},
+      {WITH(R"("max_tokens": 1.5)"), "max_tokens", "whole number"},
+      {WITH(R"("max_tokens": 99999999999999999999)"), "max_tokens", "whole number"},
+      {WITH(R"("max_tokens": "7")"), "max_tokens", "whole number"},
+      {WITH(R"("temperature": 3)"), "temperature", "from 0 to 2"},
+      {WITH(R"("temperature": -0.1)"), "temperature", "from 0 to 2"},
+      {WITH(R"("top_p": true)"), "top_p", "boolean"},
+      {WITH(R"("stream": 1)"), "stream", "true or false"},
+      {WITH(R"("stream_options": 1)"), "stream_options", "object"},
+      {WITH(R"("stop": "")"), "stop", "1 to 256"},
+      {WITH(R"("stop": ["1","2","3","4","5"])"), "stop", "at most 4"},
+      {WITH(R"("n": 2)"), "n", "one answer"},
+      {WITH(R"("tools": [{"type":"function"}])"), "tools", "functions"},
+      {WITH(R"("logprobs": true)"), "logprobs", "logprobs"},
+      {WITH(R"("response_format": {"type":"json_object"})"), "response_format", "plain text"},
+  };
+#undef WITH
+  for (const Case& each : cases) {
+    const auto read = read_chat_request(each.body);
+    const auto* refusal = std::get_if<ChatRefusal>(&read);
+    ASSERT_NE(refusal, nullptr) << each.body;
+    EXPECT_EQ(refusal->status, 400);
+    EXPECT_EQ(refusal->param, each.param) << each.body;
+    EXPECT_THAT(refusal->message, HasSubstr(each.says)) << each.body;
+  }
+}
+
+}  // namespace
+}  // namespace ac

@@ -1,0 +1,195 @@
+// The service over a real socket, asked by the project's own client and by raw bytes; engines and the
+// remote behind it are faked.
+#include "runtime/server/service.h"
+
+#include <future>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "runtime/core/json.h"
+#include "tests/route/router_fixture.h"
+#include "tests/server/raw_client.h"
+
+namespace ac {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ServiceTest : public RouterTest {
+ protected:
+  void serve(ServiceOptions options = {}) {
+    make(kAll);
+    options.version = "1.2.3";
+    service_ = std::make_unique<ChatService>(std::move(router_),
+                                             std::vector<std::string>{"auto", "q4"}, options);
+    auto made = HttpServer::listen({.port = 0}, [this](auto request, auto exchange) {
+      service_->handle(std::move(request), std::move(exchange));
+    });
+    ASSERT_TRUE(made) << made.error().message;
+    server_ = std::move(*made);
+    service_->set_guard({.port = server_->port()});
+    thread_ = std::thread([this] { server_->run(100ms); });
+  }
+  void TearDown() override {
+    service_.reset();
+    if (server_) server_->stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  std::unique_ptr<RemoteClient> client(const std::string& model) {
+    RemoteOptions options;
+    options.url = fmt::format("http://127.0.0.1:{}/v1", server_->port());
+    options.model = model;
+    return RemoteClient::create(options).value();
+  }
+  std::string raw(const std::string& body, const std::string& path = "/v1/chat/completions") {
+    RawClient sender(server_->port());
+    sender.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n"
+                            "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+                            path, server_->port(), body.size(), body));
+    return sender.read_all();
+  }
+  std::string get(const std::string& path) {
+    RawClient sender(server_->port());
+    sender.send(fmt::format("GET {} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n", path,
+                            server_->port()));
+    return sender.read_all();
+  }
+  static std::string body_of(const std::string& prompt, const std::string& more = "") {
+    return fmt::format(R"({{"model":"auto","messages":[{{"role":"user","content":"{}"}}]{}}})", prompt,
+                       more);
+  }
+
+  std::unique_ptr<ChatService> service_;
+  std::unique_ptr<HttpServer> server_;
+  std::thread thread_;
+};
+
+TEST_F(ServiceTest, AnswersTheProjectsOwnClient) {
+  serve();
+  std::string streamed;
+  const auto answer = client("auto")->complete({.messages = {{"user", kEasy}},
+                                                .stop = {},
+                                                .on_text = [&](std::string_view piece) {
+                                                  streamed += piece;
+                                                  return true;
+                                                }});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->text, kWhole);
+  EXPECT_EQ(streamed, kWhole);
+  EXPECT_EQ(answer->model, "q4");
+  EXPECT_EQ(answer->finish_reason, "stop");
+  EXPECT_TRUE(answer->usage_known);
+  EXPECT_EQ(answer->completion_tokens, 3);
+  const auto models = client("auto")->list_models();
+  ASSERT_TRUE(models);
+  EXPECT_EQ(*models, (std::vector<std::string>{"auto", "q4"}));
+}
+
+TEST_F(ServiceTest, AWholeAnswerSaysWhatWasDone) {
+  serve();
+  const std::string text = raw(body_of(kEasy));
+  EXPECT_THAT(text, StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(text, HasSubstr("x-agentcompress-route: local\r\n"));
+  EXPECT_THAT(text, HasSubstr("x-agentcompress-reason: confident\r\n"));
+  const Json json = *parse_json(text.substr(text.find("\r\n\r\n") + 4));
+  EXPECT_EQ(json["object"], "chat.completion");
+  EXPECT_EQ(json["choices"][0]["message"]["content"], kWhole);
+  EXPECT_EQ(json["choices"][0]["finish_reason"], "stop");
+  EXPECT_EQ(json["model"], "q4");
+  EXPECT_EQ(json["usage"]["total_tokens"], 6);
+  EXPECT_EQ(json["agentcompress"]["route"], "local");
+  EXPECT_THAT(raw(body_of(kHard)), HasSubstr("x-agentcompress-route: remote"));
+  EXPECT_THAT(raw(R"({"model":"q8","messages":[{"role":"user","content":"0.2"}]})"),
+              HasSubstr("x-agentcompress-variant: q8"));
+  EXPECT_THAT(raw(R"({"model":"auto@0.1","messages":[{"role":"user","content":"0.2"}]})"),
+              HasSubstr("x-agentcompress-route: local"));
+}
+
+TEST_F(ServiceTest, MistakesHaveTheShapeThatClientsKnow) {
+  serve();
+  EXPECT_THAT(raw("{"), StartsWith("HTTP/1.1 400"));
+  const std::string unknown = raw(R"({"model":"none","messages":[{"role":"user","content":"1"}]})");
+  EXPECT_THAT(unknown, StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(unknown, HasSubstr(R"("code":"model_not_found")"));
+  EXPECT_THAT(unknown, HasSubstr("x-should-retry: false"));
+  EXPECT_THAT(raw(R"({"model":"auto@2","messages":[{"role":"user","content":"1"}]})"),
+              StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(raw(body_of(kEasy), "/v1/nothing"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(get("/v1/chat/completions"), StartsWith("HTTP/1.1 405"));
+  EXPECT_THAT(get("/health"), HasSubstr(R"({"status":"ok"})"));
+  EXPECT_THAT(get("/version"), HasSubstr("1.2.3"));
+  RawClient stranger(server_->port());
+  stranger.send("GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+  EXPECT_THAT(stranger.read_until("error"), StartsWith("HTTP/1.1 403"));
+  RawClient form(server_->port());
+  form.send(fmt::format("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{}\r\n"
+                        "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}",
+                        server_->port()));
+  EXPECT_THAT(form.read_until("error"), StartsWith("HTTP/1.1 415"));
+}
+
+TEST_F(ServiceTest, AFailureInMidStreamIsAnEventAndNotAnEnd) {
+  serve();
+  world_.generate_error = Error{ErrorCode::kIo, "the disk is gone"};
+  world_.pieces_before_error = 2;
+  const std::string text = raw(body_of(kEasy, R"(,"stream":true)"));
+  EXPECT_THAT(text, StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(text, HasSubstr(R"("content":"one")"));
+  EXPECT_THAT(text, HasSubstr("the disk is gone"));
+  EXPECT_THAT(text, HasSubstr("data: [DONE]"));
+  EXPECT_EQ(text.find(R"("finish_reason":"stop")"), std::string::npos);
+}
+
+TEST_F(ServiceTest, AFullQueueSaysSo) {
+  serve({.queue = 1});
+  std::promise<void> started, go_on;
+  auto release = go_on.get_future().share();
+  world_.on_generate = [&] {
+    started.set_value();
+    release.wait();
+    world_.on_generate = nullptr;
+  };
+  std::vector<std::future<std::string>> answers;
+  answers.push_back(std::async(std::launch::async, [&] { return raw(body_of(kEasy)); }));
+  started.get_future().wait();
+  // One waits; of five more, four are too many.
+  for (int i = 0; i < 5; ++i) {
+    answers.push_back(std::async(std::launch::async, [&] { return raw(body_of(kEasy)); }));
+  }
+  std::this_thread::sleep_for(200ms);
+  go_on.set_value();
+  int n_answered = 0, n_refused = 0;
+  for (auto& answer : answers) {
+    const std::string text = answer.get();
+    if (text.starts_with("HTTP/1.1 200")) ++n_answered;
+    if (text.starts_with("HTTP/1.1 429") && text.find("retry-after: 1") != std::string::npos) ++n_refused;
+  }
+  EXPECT_EQ(n_answered, 2);
+  EXPECT_EQ(n_refused, 4);
+}
+
+TEST_F(ServiceTest, WhatWaitsWhenItStopsIsToldSo) {
+  serve();
+  std::promise<void> started, go_on;
+  auto release = go_on.get_future().share();
+  world_.on_generate = [&] {
+    started.set_value();
+    release.wait();
+    world_.on_generate = nullptr;
+  };
+  auto running = std::async(std::launch::async, [&] { return raw(body_of(kEasy)); });
+  started.get_future().wait();
+  auto waiting = std::async(std::launch::async, [&] { return raw(body_of(kEasy)); });
+  std::this_thread::sleep_for(100ms);
+  std::thread ending([&] { service_.reset(); });
+  std::this_thread::sleep_for(50ms);
+  go_on.set_value();
+  ending.join();
+  EXPECT_THAT(waiting.get(), StartsWith("HTTP/1.1 503"));
+  (void)running.get();
+}
+
+}  // namespace
+}  // namespace ac
