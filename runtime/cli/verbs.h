@@ -24,6 +24,7 @@ extern const Verb kPredictorInfo;
 extern const Verb kTrain;
 extern const Verb kBench;
 extern const Verb kDoctor;
+extern const Verb kEval;
 extern const Verb kConfigShow;
 extern const Verb kConfigCheck;
 extern const Verb kConfigPath;

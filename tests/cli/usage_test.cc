@@ -87,6 +87,8 @@ TEST_F(Usage, WhatIsMissingIsSaid) {
   expect_refused({}, "the prompt is empty");
   expect_refused({"route", "--shipped-zoo", "no", "hello"}, "no model");
   expect_refused({"route", "--batch", "hello"}, "--batch reads standard input");
+  expect_refused({"eval", "--shipped-zoo", "no"}, "no model");
+  expect_refused({"eval", "--n", "3"}, "expected 16 to");
   expect_refused({"bench"}, "expected --model FILE");
   expect_refused({"logits", "x.gguf"}, "expected --tokens IDS and --out FILE");
   expect_refused({"zoo", "pack", "x.zoo"}, "expected --base FILE");

@@ -1,0 +1,266 @@
+// eval: research workflows through every kind of router, and the table of what each is worth.
+#include <array>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "models/store/zoo.h"
+#include "runtime/cli/setup.h"
+#include "runtime/cli/shipped_zoo.h"
+#include "runtime/cli/terminal.h"
+#include "runtime/cli/verbs.h"
+#include "runtime/core/file.h"
+#include "runtime/core/json.h"
+#include "runtime/core/log.h"
+#include "runtime/eval/strategies.h"
+#include "runtime/eval/workflow_report.h"
+
+namespace ac::cli {
+namespace {
+
+constexpr std::array kOptions = {
+    Option{"--n", "N", "workflows of the evaluation split (500)"},
+    Option{"--calibration", "N", "workflows of the calibration split that choose the threshold (300)"},
+    Option{"--local-watts", "W", "what this machine takes while it answers (30)"},
+    Option{"--usd-per-kwh", "USD", "and what that costs (0.3)"},
+    Option{"--out", "NAME", "write NAME.md, NAME.json and NAME.svg"},
+    Option{"--json", "", "as JSON"},
+};
+constexpr int kRandomShares = 10;
+
+// Everything that answers, by name.
+class Places {
+ public:
+  static Result<std::unique_ptr<Places>> open(const Invocation& invocation,
+                                              const Settings& settings) {
+    auto places = std::make_unique<Places>();
+    AC_TRY(Models models, open_models(invocation, settings));
+    if (models.variants == nullptr || models.gates == nullptr || !models.gates->ngram) {
+      return usage_error(invocation.verb(),
+                         "expected a zoo with a predictor of both gates (predictor train, zoo add)");
+    }
+    places->gates = models.gates;
+    std::vector<LocalVariant> variants(models.variants->variants().begin(),
+                                       models.variants->variants().end());
+    std::stable_sort(variants.begin(), variants.end(), [](const auto& a, const auto& b) {
+      return a.cost.cost < b.cost.cost;
+    });
+    // The last tier is the full model; where the zoo has it too, it is not a saving.
+    const std::span<const std::string> tiers = places->gates->paper.tiers();
+    for (const LocalVariant& variant : variants) {
+      const bool is_tier = std::find(tiers.begin(), tiers.end() - 1, variant.cost.id) != tiers.end() - 1;
+      if (is_tier) places->variants.push_back(variant.cost.id);
+    }
+    if (places->variants.empty()) {
+      return usage_error(invocation.verb(), "no variant of the zoo is a tier of its predictor");
+    }
+    AC_TRY(RemoteOptions remote, remote_options(settings));
+    if (remote.url.empty()) {
+      return usage_error(invocation.verb(),
+                         "expected a remote full model: agentcompress serve --variant full in another "
+                         "process, and --remote-url");
+    }
+    places->remote_model = remote.model;
+    AC_TRY(places->router_, make_router(std::move(models), std::move(remote), settings));
+    places->generate_ = generate_options(settings);
+    return places;
+  }
+
+  Result<PlaceAnswer> ask(const std::string& place, const std::string& prompt) {
+    RouteRequest request;
+    request.messages = {{"user", prompt}};
+    request.options = generate_;
+    request.pin = place;
+    AC_TRY(const RoutedAnswer answer, router_->answer(request));
+    if (answer.interrupted) return *answer.interrupted;
+    if (answer.receipt.finish == "cancelled") return Error{ErrorCode::kCancelled, ""};
+    return PlaceAnswer{.text = answer.text,
+                       .seconds = answer.receipt.seconds,
+                       .prompt_tokens = answer.receipt.prompt_tokens,
+                       .completion_tokens = answer.receipt.completion_tokens};
+  }
+
+  std::shared_ptr<const Gates> gates;
+  std::vector<std::string> variants;  // cheapest first, without the full model
+  std::string remote_model;
+
+ private:
+  std::unique_ptr<Router> router_;
+  GenerateOptions generate_;
+};
+
+// The techniques of the zoo's variants, by the first word of what was done.
+std::map<std::string, std::set<std::string>> variants_by_technique(const Zoo& zoo) {
+  std::map<std::string, std::set<std::string>> found;
+  for (const ZooVariant& variant : zoo.manifest().variants) {
+    for (const std::string& line : variant.techniques) {
+      found[line.substr(0, line.find(' '))].insert(variant.id);
+    }
+  }
+  return found;
+}
+
+class Evaluation {
+ public:
+  Evaluation(Places& places, const StepPrices& prices)
+      : places_(places), prices_(prices), book_([this](const auto& place, const auto& prompt) {
+          if (progress) progress->update(book_.n_asked() + 1, fmt::format("{} answers", book_.n_asked() + 1));
+          return places_.ask(place, prompt);
+        }) {}
+
+  Result<std::vector<WorkflowRun>> run(std::span<const tasks::Workflow> workflows,
+                                       const Strategy& strategy) {
+    std::vector<WorkflowRun> runs;
+    for (const tasks::Workflow& workflow : workflows) {
+      AC_TRY(WorkflowRun run, run_workflow(workflow, strategy, prices_, book_));
+      runs.push_back(std::move(run));
+    }
+    return runs;
+  }
+
+  std::optional<Progress> progress;
+
+ private:
+  Places& places_;
+  StepPrices prices_;
+  AnswerBook book_;
+};
+
+void add_groups(std::span<const tasks::Workflow> workflows, std::span<const WorkflowRun> full,
+                std::span<const WorkflowRun> gate, WorkflowReport& report) {
+  const auto add = [&](std::string_view name, auto belongs) {
+    WorkflowReport::Group group{.name = std::string(name), .full = {}, .gate = {}};
+    double usd = 0, of_full = 0;
+    for (size_t i = 0; i < workflows.size(); ++i) {
+      if (!belongs(workflows[i])) continue;
+      group.full.add(full[i].success);
+      group.gate.add(gate[i].success);
+      usd += gate[i].usd();
+      of_full += full[i].usd();
+    }
+    if (of_full > 0) group.cut = 1 - usd / of_full;
+    report.groups.push_back(std::move(group));
+  };
+  for (int kind = 0; kind < tasks::kTaskKinds; ++kind) {
+    add(tasks::kind_name(static_cast<tasks::TaskKind>(kind)), [kind](const tasks::Workflow& workflow) {
+      return workflow.kind == static_cast<tasks::TaskKind>(kind);
+    });
+  }
+  for (int field = 0; field < tasks::kFields; ++field) {
+    add(tasks::field_name(static_cast<tasks::Field>(field)), [field](const tasks::Workflow& workflow) {
+      return workflow.field == static_cast<tasks::Field>(field);
+    });
+  }
+}
+
+Result<int> run(const Invocation& invocation) {
+  AC_TRY(const int64_t n, invocation.integer("--n", 500, 16, 100'000));
+  AC_TRY(const int64_t n_calibration, invocation.integer("--calibration", 300, 16, 100'000));
+  AC_TRY(const double watts, invocation.number("--local-watts", 30, 0, 1e5));
+  AC_TRY(const double usd_per_kwh, invocation.number("--usd-per-kwh", 0.3, 0, 1e4));
+  AC_TRY(const Settings settings, invocation.load_settings());
+  AC_TRY(const std::unique_ptr<Places> places, Places::open(invocation, settings));
+  WorkflowReport report;
+  report.zoo = zoo_path(settings);
+  report.remote_model = places->remote_model;
+  report.n_workflows = static_cast<size_t>(n);
+  report.n_calibration = static_cast<size_t>(n_calibration);
+  report.retain = settings.number("route.target_success");
+  report.confidence = settings.number("route.target_confidence");
+  report.prices = {
+      .usd_per_million_prompt_tokens = settings.number("remote.usd_per_million_prompt_tokens"),
+      .usd_per_million_completion_tokens =
+          settings.number("remote.usd_per_million_completion_tokens"),
+      .local_usd_per_second = watts / 1000 * usd_per_kwh / 3600};
+  if (report.prices.usd_per_million_completion_tokens == 0) {
+    return usage_error(invocation.verb(),
+                       "the remote costs nothing: set usd_per_million_prompt_tokens and "
+                       "usd_per_million_completion_tokens in [remote]");
+  }
+  watch_interrupts();
+
+  const auto calibration =
+      workflows_of(tasks::Split::kCalibration, 0, static_cast<size_t>(n_calibration));
+  const auto workflows = workflows_of(tasks::Split::kEvaluation, 0, static_cast<size_t>(n));
+  const std::vector<std::string>& variants = places->variants;
+  Evaluation evaluation(*places, report.prices);
+  // Four steps a workflow, a place or two each: a guess that the bar can live with.
+  evaluation.progress.emplace("answering", static_cast<uint64_t>((n + n_calibration) * 12));
+  const auto gate_at = [&](double allowance, bool verified) {
+    return default_gate(places->gates, variants, allowance, verified);
+  };
+  AC_TRY(const auto full_before, evaluation.run(calibration, always_remote()));
+  AC_TRY(report.allowance,
+         certain_allowance(full_before, report.retain, report.confidence, [&](double allowance) {
+           return evaluation.run(calibration, gate_at(allowance, false));
+         }));
+  AC_TRY(const auto verified_allowance,
+         certain_allowance(full_before, report.retain, report.confidence, [&](double allowance) {
+           return evaluation.run(calibration, gate_at(allowance, true));
+         }));
+
+  AC_TRY(const auto full, evaluation.run(workflows, always_remote()));
+  const auto add = [&](std::string name, const Strategy& strategy) -> Result<std::vector<WorkflowRun>> {
+    AC_TRY(std::vector<WorkflowRun> runs, evaluation.run(workflows, strategy));
+    report.rows.push_back(report_row(std::move(name), runs, full));
+    return runs;
+  };
+  constexpr double kNothing = -2;
+  report.rows.push_back(report_row("full model alone", full, full));
+  AC_TRY(const auto gate, add("default gate", gate_at(report.allowance.value_or(kNothing), false)));
+  AC_TRY(const auto verified,
+         add("default gate and checks", gate_at(verified_allowance.value_or(kNothing), true)));
+  AC_TRY(const auto paper,
+         add("paper's gate", paper_gate(places->gates, variants,
+                                        settings.number("route.confidence_threshold"))));
+  AC_TRY(const auto best, add("oracle", oracle(variants)));
+  for (int share = 0; share <= kRandomShares; ++share) {
+    const double local = static_cast<double>(share) / kRandomShares;
+    AC_TRY(const auto runs, evaluation.run(workflows, at_random(variants.front(), local, 1)));
+    report.random_rows.push_back(report_row(fmt::format("random {:.1f}", local), runs, full));
+  }
+  report.random_cut = cut_at(report.random_rows, report.rows[1].retained);
+  add_groups(workflows, full, gate, report);
+
+  AC_TRY(const auto zoo, Zoo::open(report.zoo));
+  for (const auto& [technique, those] : variants_by_technique(*zoo)) {
+    std::vector<std::string> left;
+    for (const std::string& variant : variants) {
+      if (!those.contains(variant)) left.push_back(variant);
+    }
+    if (left.empty() || left.size() == variants.size()) continue;
+    const auto without = [&](double allowance) {
+      return default_gate(places->gates, left, allowance, false);
+    };
+    AC_TRY(const auto allowance,
+           certain_allowance(full_before, report.retain, report.confidence, [&](double at) {
+             return evaluation.run(calibration, without(at));
+           }));
+    AC_TRY(const auto runs, evaluation.run(workflows, without(allowance.value_or(kNothing))));
+    report.ablations.push_back({technique, report_row(technique, runs, full)});
+  }
+  evaluation.progress.reset();
+
+  if (const auto out = invocation.value("--out")) {
+    AC_TRY_STATUS(write_file(*out + ".md", report_markdown(report)));
+    AC_TRY_STATUS(write_file(*out + ".json", json_line(report_to_json(report)) + "\n"));
+    AC_TRY_STATUS(write_file(*out + ".svg", report_svg(report)));
+  }
+  if (invocation.has("--json")) {
+    output().write_line(json_line(report_to_json(report)));
+  } else {
+    output().write(report_markdown(report));
+  }
+  return 0;
+}
+
+}  // namespace
+
+constinit const Verb kEval = {
+    .name = "eval",
+    .summary = "research workflows through every router, and what each is worth",
+    .options = kOptions,
+    .sections = "engine generate route remote privacy log",
+    .run = run,
+};
+
+}  // namespace ac::cli

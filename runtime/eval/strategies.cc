@@ -1,0 +1,120 @@
+#include "runtime/eval/strategies.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "runtime/core/clock.h"
+#include "runtime/core/rng.h"
+#include "runtime/route/verify.h"
+
+namespace ac {
+namespace {
+
+std::string remote() { return std::string(kRemotePlace); }
+
+size_t tier_of(std::span<const std::string> tiers, const std::string& variant) {
+  const auto at = std::find(tiers.begin(), tiers.end(), variant);
+  AC_CHECK(at != tiers.end());
+  return static_cast<size_t>(at - tiers.begin());
+}
+
+// The first variant that `will_do`, else the remote, and how long it took to know.
+template <class WillDo>
+StepPlan first_that(const std::vector<std::string>& variants, Clock::TimePoint start,
+                    WillDo will_do) {
+  StepPlan plan;
+  for (const std::string& variant : variants) {
+    if (!will_do(variant)) continue;
+    plan.places.push_back(variant);
+    break;
+  }
+  if (plan.places.empty()) plan.places.push_back(remote());
+  plan.decision_seconds = seconds_between(start, system_clock().now());
+  return plan;
+}
+
+}  // namespace
+
+Strategy always_remote() {
+  return [](const StepQuestion&) -> Result<StepPlan> { return StepPlan{.places = {remote()}}; };
+}
+
+Strategy at_random(std::string cheapest, double local_share, uint64_t seed) {
+  auto rng = std::make_shared<Rng>(seed);
+  return [rng, cheapest = std::move(cheapest), local_share](const StepQuestion&) -> Result<StepPlan> {
+    return StepPlan{.places = {rng->uniform() < local_share ? cheapest : remote()}};
+  };
+}
+
+Strategy oracle(std::vector<std::string> variants) {
+  return [variants = std::move(variants)](const StepQuestion& question) -> Result<StepPlan> {
+    for (const std::string& variant : variants) {
+      AC_TRY(const PlaceAnswer* answer, question.book.answer(variant, question.prompt));
+      if (tasks::check_step(question.workflow, question.step, answer->text).success) {
+        return StepPlan{.places = {variant}};
+      }
+    }
+    return StepPlan{.places = {remote()}};
+  };
+}
+
+Strategy paper_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
+                    double threshold) {
+  return [gates, variants = std::move(variants),
+          threshold](const StepQuestion& question) -> Result<StepPlan> {
+    const auto start = system_clock().now();
+    const Prediction prediction = gates->paper.predict(prompt_features(question.prompt));
+    return first_that(variants, start, [&](const std::string& variant) {
+      return static_cast<double>(prediction.success[tier_of(gates->paper.tiers(), variant)]) >=
+             threshold;
+    });
+  };
+}
+
+Strategy default_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
+                      double allowance, bool verified) {
+  auto reader = std::make_shared<NgramReader>();
+  return [gates, reader, variants = std::move(variants), allowance,
+          verified](const StepQuestion& question) -> Result<StepPlan> {
+    const auto start = system_clock().now();
+    const Prediction prediction = gates->ngram->predict(reader->read(question.prompt));
+    const float full = prediction.success.back();
+    StepPlan plan = first_that(variants, start, [&](const std::string& variant) {
+      const float success = prediction.success[tier_of(gates->ngram->tiers(), variant)];
+      return static_cast<double>(full - success) <= allowance;
+    });
+    if (!verified || plan.places.front() == kRemotePlace) return plan;
+    AC_TRY(const PlaceAnswer* draft, question.book.answer(plan.places.front(), question.prompt));
+    const auto checking = system_clock().now();
+    if (!check_draft(question.prompt, draft->text).passes()) plan.places.push_back(remote());
+    plan.decision_seconds += seconds_between(checking, system_clock().now());
+    return plan;
+  };
+}
+
+Result<std::optional<double>> certain_allowance(
+    std::span<const WorkflowRun> full, double retain, double confidence,
+    const std::function<Result<std::vector<WorkflowRun>>(double allowance)>& run_at) {
+  std::optional<double> best;
+  if (full.empty()) return best;
+  // Kinds and fields take turns; the test wants an order that has nothing to do with success.
+  std::vector<size_t> order(full.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  Rng rng(1);
+  for (size_t i = order.size(); i > 1; --i) {
+    std::swap(order[i - 1], order[static_cast<size_t>(rng.below(i))]);
+  }
+  for (const double allowance : tried_allowances()) {
+    AC_TRY(const std::vector<WorkflowRun> runs, run_at(allowance));
+    AC_CHECK(runs.size() == full.size());
+    RetentionTest test(retain, confidence, runs.size());
+    for (const size_t i : order) {
+      test.add(full[i].success ? 1 : 0, runs[i].success ? 1 : 0);
+    }
+    if (!test.certain()) break;
+    best = allowance;
+  }
+  return best;
+}
+
+}  // namespace ac

@@ -1,0 +1,36 @@
+// Strategies for workflows: whom to ask, step by step.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/predictor/gates.h"
+#include "runtime/eval/workflow_run.h"
+
+namespace ac {
+
+// The remote, whatever is asked.
+Strategy always_remote();
+// The cheapest variant with this chance, else the remote. The same seed tosses the same coins.
+Strategy at_random(std::string cheapest, double local_share, uint64_t seed);
+// The cheapest place whose answer passes the step's check; the remote where none does.
+Strategy oracle(std::vector<std::string> variants);
+// The paper's network and its rule: the cheapest variant with this predicted success.
+// `variants` cheapest first, each the name of a tier.
+Strategy paper_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
+                    double threshold);
+// The n-gram gate at an allowance (guarantee.h); `verified`: a draft that check_draft doubts goes to
+// the remote too. REQUIRES: gates->ngram.
+Strategy default_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
+                      double allowance, bool verified);
+
+// The largest allowance at which workflows keep the share `retain` of the full model's success, with
+// `confidence`: learn-then-test on workflows that nothing else was chosen on. None: nothing can be
+// promised. `run_at(allowance)` runs them all. Errors: those of running.
+Result<std::optional<double>> certain_allowance(
+    std::span<const WorkflowRun> full, double retain, double confidence,
+    const std::function<Result<std::vector<WorkflowRun>>(double allowance)>& run_at);
+
+}  // namespace ac

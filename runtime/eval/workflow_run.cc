@@ -1,0 +1,115 @@
+#include "runtime/eval/workflow_run.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "runtime/core/rng.h"
+
+namespace ac {
+namespace {
+
+double at_share(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
+}
+
+double price_of(std::string_view place, const PlaceAnswer& answer, const StepPrices& prices) {
+  if (place != kRemotePlace) return prices.local_usd_per_second * answer.seconds;
+  return 1e-6 * (prices.usd_per_million_prompt_tokens * static_cast<double>(answer.prompt_tokens) +
+                 prices.usd_per_million_completion_tokens *
+                     static_cast<double>(answer.completion_tokens));
+}
+
+}  // namespace
+
+Result<const PlaceAnswer*> AnswerBook::answer(std::string_view place, const std::string& prompt) {
+  auto key = std::make_pair(std::string(place), prompt);
+  const auto known = answers_.find(key);
+  if (known != answers_.end()) return &known->second;
+  AC_TRY(PlaceAnswer answer, ask_(key.first, prompt));
+  return &answers_.emplace(std::move(key), std::move(answer)).first->second;
+}
+
+double WorkflowRun::usd() const {
+  return std::accumulate(steps.begin(), steps.end(), 0.0,
+                         [](double sum, const StepRun& step) { return sum + step.usd; });
+}
+
+Result<WorkflowRun> run_workflow(const tasks::Workflow& workflow, const Strategy& strategy,
+                                 const StepPrices& prices, AnswerBook& book) {
+  WorkflowRun run{.success = true, .steps = {}};
+  std::vector<std::string> earlier;
+  for (size_t i = 0; i < workflow.steps.size(); ++i) {
+    const std::string prompt = tasks::prompt_of(workflow, i, earlier);
+    AC_TRY(StepPlan plan, strategy({.workflow = workflow, .step = i, .prompt = prompt, .book = book}));
+    AC_CHECK(!plan.places.empty());
+    StepRun step{.places = std::move(plan.places), .decision_seconds = plan.decision_seconds};
+    step.seconds = plan.decision_seconds;
+    std::string text;
+    for (const std::string& place : step.places) {
+      AC_TRY(const PlaceAnswer* answer, book.answer(place, prompt));
+      step.seconds += answer->seconds;
+      step.usd += price_of(place, *answer, prices);
+      text = answer->text;
+    }
+    step.success = tasks::check_step(workflow, i, text).success;
+    run.success = run.success && step.success;
+    earlier.push_back(std::move(text));
+    run.steps.push_back(std::move(step));
+  }
+  return run;
+}
+
+std::vector<tasks::Workflow> workflows_of(tasks::Split split, uint64_t first_seed, size_t n) {
+  std::vector<tasks::Workflow> workflows;
+  for (uint64_t i = 0; i < n; ++i) {
+    const auto kind = static_cast<tasks::TaskKind>(i % tasks::kTaskKinds);
+    const auto field = static_cast<tasks::Field>(i / tasks::kTaskKinds % tasks::kFields);
+    workflows.push_back(tasks::make_workflow(kind, field, split, first_seed + i));
+  }
+  return workflows;
+}
+
+StrategyScore score_of(std::span<const WorkflowRun> runs) {
+  StrategyScore score;
+  std::vector<double> seconds, decisions;
+  int64_t n_remote = 0;
+  for (const WorkflowRun& run : runs) {
+    score.workflows.add(run.success);
+    score.usd += run.usd();
+    for (const StepRun& step : run.steps) {
+      score.steps.add(step.success);
+      seconds.push_back(step.seconds);
+      decisions.push_back(step.decision_seconds);
+      n_remote += std::find(step.places.begin(), step.places.end(), kRemotePlace) != step.places.end();
+    }
+  }
+  score.p50_seconds = at_share(seconds, 0.5);
+  score.p90_seconds = at_share(seconds, 0.9);
+  score.p99_decision_seconds = at_share(decisions, 0.99);
+  if (score.steps.n > 0) {
+    score.remote_share = static_cast<double>(n_remote) / static_cast<double>(score.steps.n);
+  }
+  return score;
+}
+
+Interval cut_interval(std::span<const WorkflowRun> runs, std::span<const WorkflowRun> full,
+                      uint64_t seed) {
+  AC_CHECK(runs.size() == full.size());
+  constexpr int kResamples = 1000;
+  Rng rng(seed);
+  std::vector<double> cuts;
+  for (int sample = 0; sample < kResamples && !runs.empty(); ++sample) {
+    double usd = 0, of_full = 0;
+    for (size_t i = 0; i < runs.size(); ++i) {
+      const auto pick = static_cast<size_t>(rng.below(runs.size()));
+      usd += runs[pick].usd();
+      of_full += full[pick].usd();
+    }
+    if (of_full > 0) cuts.push_back(1 - usd / of_full);
+  }
+  return {at_share(cuts, 0.025), at_share(cuts, 0.975)};
+}
+
+}  // namespace ac

@@ -1,0 +1,100 @@
+// Workflows answered step by step: each step's prompt quotes what was answered before, each answer is
+// judged by its checker. A workflow succeeds when every step does.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "models/tasks/workflow.h"
+#include "runtime/core/interval.h"
+#include "runtime/core/result.h"
+
+namespace ac {
+
+// Where a prompt may be answered: a local variant, by its id, or the remote full model.
+inline constexpr std::string_view kRemotePlace = "remote";
+
+struct PlaceAnswer {
+  std::string text;
+  double seconds = 0;  // from the question to the end of the answer
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+};
+using AskPlace =
+    std::function<Result<PlaceAnswer>(const std::string& place, const std::string& prompt)>;
+
+// Answers are greedy, so the same place says the same to the same prompt: each is asked once, and its
+// time is that of this one time.
+class AnswerBook {
+ public:
+  explicit AnswerBook(AskPlace ask) : ask_(std::move(ask)) {}
+  // Valid as long as the book. Errors: those of asking.
+  Result<const PlaceAnswer*> answer(std::string_view place, const std::string& prompt);
+  size_t n_asked() const { return answers_.size(); }
+
+ private:
+  AskPlace ask_;
+  std::map<std::pair<std::string, std::string>, PlaceAnswer> answers_;
+};
+
+// One step as a strategy sees it.
+struct StepQuestion {
+  const tasks::Workflow& workflow;
+  size_t step = 0;
+  const std::string& prompt;  // quotes what was answered before
+  AnswerBook& book;
+};
+// Who is asked, one after the other; the last one's answer counts, all are paid.
+struct StepPlan {
+  std::vector<std::string> places;
+  double decision_seconds = 0;  // of deciding, without the answers it may have looked at
+};
+using Strategy = std::function<Result<StepPlan>(const StepQuestion& question)>;
+
+struct StepPrices {
+  double usd_per_million_prompt_tokens = 0;  // of the remote
+  double usd_per_million_completion_tokens = 0;
+  double local_usd_per_second = 0;
+};
+
+struct StepRun {
+  std::vector<std::string> places;
+  bool success = false;
+  double seconds = 0;  // deciding and all places
+  double decision_seconds = 0;
+  double usd = 0;
+};
+struct WorkflowRun {
+  bool success = false;
+  std::vector<StepRun> steps;
+  double usd() const;
+};
+
+// Errors: those of the strategy and of asking.
+Result<WorkflowRun> run_workflow(const tasks::Workflow& workflow, const Strategy& strategy,
+                                 const StepPrices& prices, AnswerBook& book);
+
+// Some workflows of every kind and field in turn, of seeds that follow.
+std::vector<tasks::Workflow> workflows_of(tasks::Split split, uint64_t first_seed, size_t n);
+
+// What runs of the same workflows by one strategy come to.
+struct StrategyScore {
+  SuccessCount workflows, steps;
+  double usd = 0;
+  double p50_seconds = 0, p90_seconds = 0;  // of steps
+  double p99_decision_seconds = 0;
+  double remote_share = 0;                  // of steps that asked the remote
+};
+StrategyScore score_of(std::span<const WorkflowRun> runs);
+
+// The middle 95 % of 1 - cost of `runs` / cost of `full`, over resamples of the workflows.
+Interval cut_interval(std::span<const WorkflowRun> runs, std::span<const WorkflowRun> full,
+                      uint64_t seed);
+
+}  // namespace ac

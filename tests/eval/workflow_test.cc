@@ -1,0 +1,234 @@
+// Workflows through strategies, with places whose answers are known.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "models/predictor/network.h"
+#include "runtime/eval/strategies.h"
+#include "runtime/eval/workflow_report.h"
+
+namespace ac {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr StepPrices kPrices = {.usd_per_million_prompt_tokens = 1,
+                                .usd_per_million_completion_tokens = 10,
+                                .local_usd_per_second = 1e-6};
+
+// The remote knows every answer of some workflows; the variant "cheap" those of one kind, and "odd"
+// says the right thing with a wrong number.
+class World {
+ public:
+  explicit World(size_t n) : workflows(workflows_of(tasks::Split::kTrain, 7, n)) {
+    for (const tasks::Workflow& workflow : workflows) {
+      for (const tasks::Step& step : workflow.steps) {
+        right_[step.task.prompt] = step.task.answer;
+        if (step.task.kind == tasks::TaskKind::kCitation) easy_.insert(step.task.prompt);
+      }
+    }
+  }
+
+  AnswerBook book() {
+    return AnswerBook([this](const std::string& place,
+                             const std::string& prompt) -> Result<PlaceAnswer> {
+      asked.push_back(place);
+      PlaceAnswer answer{.text = {}, .seconds = 0.1, .prompt_tokens = 100, .completion_tokens = 20};
+      const auto known = right_.find(prompt);
+      if (place == kRemotePlace) answer.seconds = 1;
+      if (place == "broken") return fail(ErrorCode::kIo, "the place is broken");
+      const bool knows = place == kRemotePlace || place == "odd" || easy_.contains(prompt);
+      if (known != right_.end() && knows) answer.text = known->second;
+      if (place == "odd") answer.text += " And 90210 more.";
+      return answer;
+    });
+  }
+
+  std::vector<tasks::Workflow> workflows;
+  std::vector<std::string> asked;
+
+ private:
+  std::map<std::string, std::string> right_;
+  std::set<std::string> easy_;
+};
+
+std::vector<WorkflowRun> run_all(World& world, AnswerBook& book, const Strategy& strategy) {
+  std::vector<WorkflowRun> runs;
+  for (const tasks::Workflow& workflow : world.workflows) {
+    auto run = run_workflow(workflow, strategy, kPrices, book);
+    EXPECT_TRUE(run) << run.error().message;
+    runs.push_back(std::move(*run));
+  }
+  return runs;
+}
+
+TEST(Workflows, EveryKindAndFieldTakesTurns) {
+  std::set<std::pair<tasks::TaskKind, tasks::Field>> seen;
+  for (const auto& workflow : workflows_of(tasks::Split::kTrain, 0, 16)) {
+    seen.emplace(workflow.kind, workflow.field);
+  }
+  EXPECT_EQ(seen.size(), 16u);
+}
+
+TEST(Workflows, TheRemoteIsPaidAndRight) {
+  World world(32);
+  AnswerBook book = world.book();
+  const auto runs = run_all(world, book, always_remote());
+  const StrategyScore score = score_of(runs);
+  EXPECT_EQ(score.workflows.right, 32);
+  EXPECT_EQ(score.steps.right, score.steps.n);
+  EXPECT_NEAR(score.usd, static_cast<double>(score.steps.n) * (100e-6 + 200e-6), 1e-9);
+  EXPECT_EQ(score.p90_seconds, 1);
+  EXPECT_EQ(score.remote_share, 1);
+  // Nobody is asked the same twice.
+  const size_t n = world.asked.size();
+  run_all(world, book, always_remote());
+  EXPECT_EQ(world.asked.size(), n);
+}
+
+TEST(Workflows, OneWrongStepIsAWrongWorkflowAndIsQuoted) {
+  World world(32);
+  AnswerBook book = world.book();
+  std::vector<std::string> prompts;
+  const Strategy strategy = [&](const StepQuestion& question) -> Result<StepPlan> {
+    if (question.workflow.name == world.workflows[0].name) prompts.push_back(question.prompt);
+    return StepPlan{.places = {question.step == 0 ? "odd" : "remote"}};
+  };
+  const auto run = run_workflow(world.workflows[0], strategy, kPrices, book);
+  ASSERT_TRUE(run);
+  EXPECT_FALSE(run->success);
+  EXPECT_FALSE(run->steps[0].success);
+  EXPECT_TRUE(std::any_of(prompts.begin() + 1, prompts.end(), [](const std::string& prompt) {
+    return prompt.find("90210") != std::string::npos;
+  }));
+}
+
+TEST(Workflows, WhatFailsIsSaid) {
+  World world(1);
+  AnswerBook book = world.book();
+  const Strategy broken = [](const StepQuestion&) -> Result<StepPlan> {
+    return StepPlan{.places = {"broken"}};
+  };
+  const auto run = run_workflow(world.workflows[0], broken, kPrices, book);
+  ASSERT_FALSE(run);
+  EXPECT_THAT(run.error().message, HasSubstr("broken"));
+}
+
+TEST(Strategies, TheOracleTakesTheCheapestThatIsRight) {
+  World world(32);
+  AnswerBook book = world.book();
+  const auto full = run_all(world, book, always_remote());
+  const auto best = run_all(world, book, oracle({"cheap"}));
+  const StrategyScore score = score_of(best);
+  EXPECT_EQ(score.workflows.right, 32);
+  EXPECT_GT(score.remote_share, 0.3);
+  EXPECT_LT(score.remote_share, 0.9);
+  for (size_t i = 0; i < best.size(); ++i) {
+    if (world.workflows[i].kind != tasks::TaskKind::kCitation) continue;
+    for (const StepRun& step : best[i].steps) EXPECT_THAT(step.places, ElementsAre("cheap"));
+  }
+  const ReportRow row = report_row("oracle", best, full);
+  EXPECT_NEAR(row.cut, 1 - score.remote_share, 0.01);
+  EXPECT_LE(row.cut_interval.low, row.cut);
+  EXPECT_GE(row.cut_interval.high, row.cut);
+  EXPECT_EQ(row.retained, 1);
+}
+
+TEST(Strategies, CoinsFallAsOften) {
+  World world(64);
+  AnswerBook book = world.book();
+  EXPECT_EQ(score_of(run_all(world, book, at_random("cheap", 0, 1))).remote_share, 1);
+  EXPECT_EQ(score_of(run_all(world, book, at_random("cheap", 1, 1))).remote_share, 0);
+  EXPECT_NEAR(score_of(run_all(world, book, at_random("cheap", 0.5, 1))).remote_share, 0.5, 0.15);
+}
+
+std::shared_ptr<const Gates> gates_that_say(float cheap, float full) {
+  Predictor::Parts paper;
+  paper.tiers = {"odd", "full"};
+  paper.parameters.resize(static_cast<size_t>(predictor::offsets_for(2).total));
+  paper.scale = {1, 1};
+  paper.shift = {cheap, full};
+  NgramGate::Parts parts;
+  parts.tiers = paper.tiers;
+  parts.weights.resize(kNgramBuckets * 2);
+  parts.bias = {cheap, full};
+  parts.seen.assign(kSeenBits / 32, 0);
+  parts.calibration.n_tiers = 2;
+  return std::make_shared<const Gates>(Gates{Predictor::create(std::move(paper)).value(),
+                                             NgramGate::create(std::move(parts)).value()});
+}
+
+TEST(Strategies, GatesHaveTheirRules) {
+  World world(16);
+  AnswerBook book = world.book();
+  const auto gates = gates_that_say(0, 2);  // 0.5 and 0.88
+  const auto remote_share = [&](const Strategy& strategy) {
+    return score_of(run_all(world, book, strategy)).remote_share;
+  };
+  EXPECT_EQ(remote_share(paper_gate(gates, {"odd"}, 0.7)), 1);
+  EXPECT_EQ(remote_share(paper_gate(gates, {"odd"}, 0.4)), 0);
+  EXPECT_EQ(remote_share(default_gate(gates, {"odd"}, 0.3, false)), 1);
+  EXPECT_EQ(remote_share(default_gate(gates, {"odd"}, 0.4, false)), 0);
+  // Every draft of "odd" has a number that no prompt has: those that are made from their prompt are
+  // found out.
+  EXPECT_GT(remote_share(default_gate(gates, {"odd"}, 0.4, true)), 0.9);
+}
+
+TEST(Strategies, AnAllowanceIsTakenAsFarAsItIsCertain) {
+  const auto runs_of = [](size_t n, size_t n_right) {
+    std::vector<WorkflowRun> runs(n);
+    for (size_t i = 0; i < n; ++i) runs[i].success = i * 7919 % n < n_right;
+    return runs;
+  };
+  const auto full = runs_of(1000, 900);
+  const auto allowance = certain_allowance(
+      full, 0.95, 0.9, [&](double at) -> Result<std::vector<WorkflowRun>> {
+        return runs_of(1000, at < 0.1 ? 895 : 700);
+      });
+  ASSERT_TRUE(allowance && *allowance);
+  EXPECT_NEAR(**allowance, 0.095, 1e-9);
+  const auto none = certain_allowance(full, 0.95, 0.9, [&](double) -> Result<std::vector<WorkflowRun>> {
+    return runs_of(1000, 700);
+  });
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(*none);
+}
+
+TEST(Report, SaysWhatWasRun) {
+  World world(32);
+  AnswerBook book = world.book();
+  const auto full = run_all(world, book, always_remote());
+  WorkflowReport report;
+  report.zoo = "lab.zoo";
+  report.remote_model = "full";
+  report.n_workflows = 32;
+  report.retain = 0.962;
+  report.confidence = 0.9;
+  report.allowance = 0.01;
+  report.prices = kPrices;
+  report.rows.push_back(report_row("full model alone", full, full));
+  report.rows.push_back(report_row("oracle", run_all(world, book, oracle({"cheap"})), full));
+  for (const double share : {0.0, 0.5, 1.0}) {
+    report.random_rows.push_back(
+        report_row("random", run_all(world, book, at_random("cheap", share, 1)), full));
+  }
+  const std::string text = report_markdown(report);
+  EXPECT_THAT(text, HasSubstr("| oracle | "));
+  EXPECT_THAT(text, HasSubstr("an allowance of 0.010"));
+  const OrderedJson json = report_to_json(report);
+  EXPECT_EQ(json["rows"].size(), 2u);
+  EXPECT_EQ(json["rows"][1]["retained"], 1);
+  EXPECT_THAT(report_svg(report), HasSubstr("<polyline class=\"random\""));
+  const auto at_all = cut_at(report.random_rows, 1);
+  ASSERT_TRUE(at_all);
+  EXPECT_NEAR(*at_all, 0, 0.01);
+  const auto at_half = cut_at(report.random_rows, 0.6);
+  ASSERT_TRUE(at_half);
+  EXPECT_GT(*at_half, *at_all);
+  EXPECT_FALSE(cut_at(report.random_rows, 1.1));
+}
+
+}  // namespace
+}  // namespace ac
