@@ -7,7 +7,7 @@
 
 #include "models/store/gguf.h"
 #include "models/store/zoo.h"
-#include "runtime/cli/shipped_zoo.h"
+#include "runtime/cli/shipped.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/core/file.h"
 #include "runtime/core/log.h"
@@ -78,11 +78,10 @@ std::string variant_id_of(std::string_view path) {
   return name.empty() ? "model" : name;
 }
 
-Result<std::shared_ptr<const Gates>> gates_of(const Zoo& zoo) {
-  AC_TRY(const std::optional<Checkpoint> checkpoint, zoo.open_predictor());
-  if (!checkpoint) return std::shared_ptr<const Gates>();
-  auto gates = Gates::from_checkpoint(*checkpoint);
-  if (!gates) return with_context(gates.error(), zoo.path());
+Result<std::shared_ptr<const Gates>> gates_of(const Checkpoint& checkpoint,
+                                              const std::string& path) {
+  auto gates = Gates::from_checkpoint(checkpoint);
+  if (!gates) return with_context(gates.error(), path);
   return std::make_shared<const Gates>(*std::move(gates));
 }
 
@@ -164,8 +163,16 @@ Result<Models> open_models(const Invocation& invocation, const Settings& setting
            variant_of_checkpoint(variant_id_of(*model), std::move(checkpoint), engine));
   } else if (!zoo_file.empty()) {
     AC_TRY(std::shared_ptr<const Zoo> zoo, Zoo::open(zoo_file));
-    AC_TRY(models.gates, gates_of(*zoo));
+    AC_TRY(const std::optional<Checkpoint> predictor, zoo->open_predictor());
+    if (predictor) {
+      AC_TRY(models.gates, gates_of(*predictor, zoo->path()));
+    }
     models.variants = variants_of_zoo(std::move(zoo), engine);
+  }
+  const std::string predictor_file = predictor_path(settings);
+  if (models.gates == nullptr && models.variants != nullptr && !predictor_file.empty()) {
+    AC_TRY(const Checkpoint checkpoint, open_gguf(predictor_file));
+    AC_TRY(models.gates, gates_of(checkpoint, predictor_file));
   }
   if (models.variants == nullptr && settings.text("remote.url").empty()) {
     return usage_error(invocation.verb(),

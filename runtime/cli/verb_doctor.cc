@@ -10,7 +10,7 @@
 #include "cpu/threads.h"
 #include "models/store/zoo.h"
 #include "runtime/cli/setup.h"
-#include "runtime/cli/shipped_zoo.h"
+#include "runtime/cli/shipped.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
 #include "runtime/core/file.h"

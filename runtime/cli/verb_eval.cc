@@ -5,7 +5,7 @@
 
 #include "models/store/zoo.h"
 #include "runtime/cli/setup.h"
-#include "runtime/cli/shipped_zoo.h"
+#include "runtime/cli/shipped.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
 #include "runtime/core/file.h"

@@ -37,6 +37,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
 
     {"route", "zoo", kPath, "", "", 0, 0, "", "the archive of local variants"},
     {"route", "shipped_zoo", kChoice, "", "yes", 0, 0, "yes|no", "where neither a zoo nor a remote is set, use the zoo that came with the program"},
+    {"route", "predictor", kPath, "", "", 0, 0, "", "where the zoo has none; empty: with a remote, one for natural prompts that came with the program"},
     {"route", "gate", kChoice, "", "default", 0, 0, "default|paper", "what judges prompts: n-grams of all of it, or the paper's network"},
     {"route", "target_success", kNumber, "", "0.962", 0.01, 0.9999, "", "share of the full model's success to keep (gate = default)"},
     {"route", "target_confidence", kNumber, "", "0.9", 0.01, 0.9999, "", "with which target_success is promised"},

@@ -210,6 +210,22 @@ TEST_F(ZooCommands, PredictorsAreTrainedJudgedAndShown) {
   EXPECT_FALSE(std::filesystem::exists(path("r.gguf")));
 }
 
+TEST_F(ZooCommands, WithoutAPredictorOfItsOwnANaturalOneDecides) {
+  const std::vector<std::string> remote = {"--zoo",          "s.zoo", "--remote-url",
+                                           "http://127.0.0.1:1/v1", "--remote-model", "full"};
+  const auto route = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"route", "--json", "What is the capital of France?"};
+    words.insert(words.end(), remote.begin(), remote.end());
+    words.insert(words.end(), more.begin(), more.end());
+    return run_json(words);
+  };
+  EXPECT_EQ(route({})["gate"], "default");
+  EXPECT_EQ(route({})["tiers"].size(), 2u);
+  // Alone, a zoo without a predictor is asked as it is.
+  EXPECT_EQ(run_json({"route", "--json", "--zoo", "s.zoo", "hi"})["reason"], "no_predictor");
+  expect_refused({"route", "--zoo", "s.zoo", "--predictor", model_, "hi"}, "predictor");
+}
+
 TEST_F(ZooCommands, VariantsLabelPrompts) {
   write("prompts.jsonl", "{\"text\": \"Once upon a time\"}\n"
                          "{\"prompt\": \"Once\", \"answer\": \"never this\"}\n");
