@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 
 #include "models/tasks/lexicon.h"
@@ -16,6 +17,7 @@ constexpr size_t kShortestWord = 4;
 constexpr double kNoLetter = 0.06;
 constexpr double kTwoLetters = 0.1;
 constexpr double kMarkedLetter = 0.06;  // of names
+constexpr double kWordlike = 0.65;      // share of words drawn letter by letter from what follows what
 
 // Letters as often as they are in names and terms of several languages, roughly.
 constexpr std::string_view kVowels = "aaaaeeeeeiiiiooouu";
@@ -67,6 +69,57 @@ const std::set<std::string, std::less<>>& listed_words() {
   return all;
 }
 
+// How often a letter follows two others in the words of the training split; the beginning of a word
+// is followed too. Words drawn by it look like words, and their pieces are those of words.
+class LetterChain {
+ public:
+  static constexpr size_t kLetters = 26, kStart = 26, kContexts = 27 * 27;
+
+  LetterChain() {
+    for (const auto& [key, section] : lexicon().sections()) {
+      if (!is_content(key)) continue;
+      for (const std::string& entry : section.by_split[static_cast<size_t>(Split::kTrain)]) {
+        add(entry);
+      }
+    }
+  }
+  // The letter after `before` (lower case, kStart where there is none): nullopt where nothing follows.
+  std::optional<char> next(size_t before_last, size_t last, Rng& rng) const {
+    const auto& counts = counts_[before_last * 27 + last];
+    uint64_t total = 0;
+    for (const uint32_t count : counts) total += count;
+    if (total == 0) return std::nullopt;
+    uint64_t left = rng.below(total);
+    for (size_t letter = 0; letter < kLetters; ++letter) {
+      if (left < counts[letter]) return static_cast<char>('a' + static_cast<int>(letter));
+      left -= counts[letter];
+    }
+    return std::nullopt;
+  }
+
+ private:
+  void add(std::string_view entry) {
+    size_t before_last = kStart, last = kStart;
+    for (const char c : entry) {
+      if (!is_ascii_letter(c)) {
+        before_last = last = kStart;
+        continue;
+      }
+      const auto letter = static_cast<size_t>(lower(c) - 'a');
+      ++counts_[before_last * 27 + last][letter];
+      before_last = last;
+      last = letter;
+    }
+  }
+
+  std::array<std::array<uint32_t, kLetters>, kContexts> counts_{};
+};
+
+const LetterChain& letter_chain() {
+  static const LetterChain chain;
+  return chain;
+}
+
 // Lists of phrases, and the share of their words that may be any word.
 struct FreePhrases {
   std::string_view key;
@@ -93,16 +146,29 @@ bool Respelling::is_free(std::string_view key) { return free_phrases(key) != nul
 std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t salt) const {
   std::string result;
   uint64_t before = Rng(seed_ ^ salt).next();
+  // Some words look like words, others like nothing at all.
+  uint64_t beginning = before;
+  for (const char c : text.substr(0, 3)) beginning = extended(beginning, lower(c));
+  const bool wordlike = Rng(beginning).uniform() < kWordlike;
+  size_t before_last = LetterChain::kStart, last = LetterChain::kStart;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     before = extended(before, lower(c));
     if (!is_ascii_letter(c)) {
       result += c;
+      before_last = last = LetterChain::kStart;
       continue;
     }
     Rng rng(before);
     const bool vowel = is_vowel(c);
     char letter = pick(vowel ? kVowels : kConsonants, rng);
+    if (wordlike) letter = letter_chain().next(before_last, last, rng).value_or(letter);
+    before_last = last;
+    last = static_cast<size_t>(letter - 'a');
+    if (wordlike) {
+      result += c == lower(c) ? letter : upper(letter);
+      continue;
+    }
     if (c != lower(c)) letter = upper(letter);
     const double amount = rng.uniform();
     if (i > 0 && amount < kNoLetter) continue;

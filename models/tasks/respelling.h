@@ -2,7 +2,8 @@
 // thousand words again and again learns them by heart; one that sees words which never come back
 // learns to copy.
 //
-// A letter becomes a letter of its kind, now and then none or two, by a rule drawn from the seed and
+// A letter becomes one that often follows the letters before it in words of the training split, or,
+// in a third of the words, any letter of its kind, now and then none or two; drawn from the seed and
 // the letters before it. So a word has one spelling in an instance, whatever its case, and what
 // begins alike goes on to begin alike: "Physiol." stays the beginning of "Physiology".
 #pragma once
