@@ -59,11 +59,12 @@ Result<Checkpoint> timed_model(const Checkpoint& model, const ModelConfig& confi
     if (extent.rows > 0) axes.front() = extent.rows;
     if (extent.cols > 0) axes.back() = extent.cols;
     const bool is_matrix = axes.size() == 2;
-    const WeightFormat format = !is_matrix            ? WeightFormat::kF32
+    const WeightFormat format = !is_matrix              ? WeightFormat::kF32
                                 : axes.back() % 32 == 0 ? WeightFormat::kQ4_0
                                                         : WeightFormat::kF16;
     for (int32_t layer = 0; layer < n_layers; ++layer) {
-      AC_TRY(const auto zeros, made.add_tensor(fmt::format("blk.{}.{}", layer, name), format, axes));
+      AC_TRY(const auto zeros,
+             made.add_tensor(fmt::format("blk.{}.{}", layer, name), format, axes));
       (void)zeros;
     }
   }
@@ -97,11 +98,10 @@ Result<std::vector<double>> timed_row(int32_t n, TimeAt time_at) {
 Result<BlockTimes> measure_block_times(const Checkpoint& model, const ModelConfig& config,
                                        int32_t unit, int n_threads) {
   const auto n_layers = std::min(kTimedLayers, static_cast<int32_t>(config.layers.size()));
-  const auto widest = std::max_element(
-      config.layers.begin(), config.layers.end(),
-      [](const LayerConfig& a, const LayerConfig& b) {
-        return a.d_ff + a.n_heads < b.d_ff + b.n_heads;
-      });
+  const auto widest = std::max_element(config.layers.begin(), config.layers.end(),
+                                       [](const LayerConfig& a, const LayerConfig& b) {
+                                         return a.d_ff + a.n_heads < b.d_ff + b.n_heads;
+                                       });
   const LayerConfig whole = *widest;
   const auto like = static_cast<int32_t>(widest - config.layers.begin());
   const auto time_of = [&](const LayerConfig& shape) -> Result<double> {

@@ -17,8 +17,9 @@ struct BlockTimes {
   std::vector<double> kv_ms;  // [kv groups + 1]
 };
 
-// The blocks of the widest layer. A few sizes are timed, those between follow by straight lines, and
-// no size is cheaper than a smaller one. Errors: those of load_model and the backend; kOutOfMemory.
+// The blocks of the widest layer. A few sizes are timed, those between follow by straight lines,
+// and no size is cheaper than a smaller one. Errors: those of load_model and the backend;
+// kOutOfMemory.
 Result<BlockTimes> measure_block_times(const Checkpoint& model, const ModelConfig& config,
                                        int32_t unit, int n_threads);
 
@@ -27,8 +28,8 @@ struct TimedOrder {
   const RemovalOrder* order = nullptr;  // losses as shares of the block's energy
   std::vector<double> ms;               // after 0, 1, ... steps; [steps + 1]
 };
-// `ms` is a row of BlockTimes for a block of `columns` columns, `columns_per_unit` to a unit; between
-// two sizes time follows a straight line. The order must outlive the result.
+// `ms` is a row of BlockTimes for a block of `columns` columns, `columns_per_unit` to a unit;
+// between two sizes time follows a straight line. The order must outlive the result.
 TimedOrder timed_order(const RemovalOrder& order, const std::vector<double>& ms, int64_t columns,
                        int64_t columns_per_unit);
 

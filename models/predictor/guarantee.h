@@ -1,4 +1,5 @@
-// A threshold with a guarantee: "at least 96.2 % of the full model's success, with 90 % confidence".
+// A threshold with a guarantee: "at least 96.2 % of the full model's success, with 90 %
+// confidence".
 //
 // Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052) over the allowance e of the gate:
 // the cheapest tier v with p_full - p_v <= e answers, else the full model. For each e of a fixed
@@ -28,7 +29,8 @@ struct CalibrationTable {
   size_t n_rows() const { return n_tiers == 0 ? 0 : predicted.size() / n_tiers; }
 };
 
-// The cheapest tier of a row that the gate accepts at this allowance: n_tiers - 1 is the full model.
+// The cheapest tier of a row that the gate accepts at this allowance: n_tiers - 1 is the full
+// model.
 size_t accepted_tier(std::span<const float> predicted, double allowance);
 
 // The allowances that are tried, ascending.

@@ -32,7 +32,8 @@ struct RequestFacts {
 inline constexpr size_t kGateHeadBytes = 6144;
 inline constexpr size_t kGateTailBytes = 2048;
 
-// The bucket of an n-gram (its hash as in NgramFeatures::hashes) within the block of the whole prompt.
+// The bucket of an n-gram (its hash as in NgramFeatures::hashes) within the block of the whole
+// prompt.
 size_t whole_prompt_bucket(uint64_t hash);
 // The n-grams of a prompt in the order of their hashes, for people to read.
 std::vector<std::string> prompt_ngrams(std::string_view prompt);

@@ -191,7 +191,8 @@ std::vector<NgramInfluence> ngram_influences(const NgramGate& gate, std::string_
   std::vector<double> of_bucket(kNgramBuckets, 0);
   for (const NgramFeatures::Entry& entry : features.entries) {
     const float* const weights = &gate.parts().weights[entry.bucket * n_tiers];
-    of_bucket[entry.bucket] = static_cast<double>(entry.value * (weights[0] - weights[n_tiers - 1]));
+    of_bucket[entry.bucket] =
+        static_cast<double>(entry.value * (weights[0] - weights[n_tiers - 1]));
   }
   std::vector<NgramInfluence> influences;
   for (size_t i = 0; i < features.hashes.size(); ++i) {

@@ -4,8 +4,8 @@
 //   p_tier = sigmoid(w_tier . x + b_tier),   gain_tier = p_full - p_tier
 //
 // x is NgramFeatures; two tiers have 8,194 parameters. Beside the weights its file holds the labels
-// that it was calibrated on, so that a threshold can be worked out for any target (guarantee.h), and
-// which n-grams it has seen.
+// that it was calibrated on, so that a threshold can be worked out for any target (guarantee.h),
+// and which n-grams it has seen.
 #pragma once
 
 #include <cstdint>

@@ -7,7 +7,8 @@
 //   space        ASCII white space and controls, U+0085, U+00A0, U+2000..200B, U+2028, U+2029,
 //                U+3000, U+FEFF
 //   punctuation  the other ASCII characters, U+00A1..00BF, U+2010..2027, U+2030..205E,
-//                U+3001..303F, U+FF01..FF0F; the curly quotes U+2018 U+2019 U+201C U+201D as ' and "
+//                U+3001..303F, U+FF01..FF0F; the curly quotes U+2018 U+2019 U+201C U+201D as ' and
+//                "
 //   ideograph    U+2E80..2FFF, U+3040..9FFF, U+AC00..D7AF, U+F900..FAFF, U+20000..3FFFF: one piece
 //   each broken       a byte that is no part of a code point: one piece, hashed as U+FFFD
 // Upper case ASCII becomes lower case; other scripts keep theirs, as no table of cases is carried.

@@ -98,8 +98,7 @@ void learn_novelty(const Labels& labels, const GateExamples& examples,
     }
     for (const uint32_t row : train) {
       if (!held_out(row)) continue;
-      const NgramFeatures& features =
-          reader.read(labels.rows[examples.label_rows[row]].prompt);
+      const NgramFeatures& features = reader.read(labels.rows[examples.label_rows[row]].prompt);
       novelties.push_back(share_unseen(features, seen));
     }
     for (size_t i = 0; i < seen.size(); ++i) parts.seen[i] |= seen[i];

@@ -42,8 +42,8 @@ LogisticModel fit_logistic(const SparseRows& rows, std::span<const uint32_t> whi
                            std::span<const float> labels, const LogisticOptions& options,
                            const LogisticModel& start = {});
 
-// Platt (1999): scale and shift of logits that make sigmoid(scale * z + shift) match the labels best,
-// held near (1, 0) by a pull worth a few rows.
+// Platt (1999): scale and shift of logits that make sigmoid(scale * z + shift) match the labels
+// best, held near (1, 0) by a pull worth a few rows.
 struct Calibration {
   double scale = 1;
   double shift = 0;

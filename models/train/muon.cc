@@ -57,8 +57,8 @@ Result<std::unique_ptr<Muon>> Muon::create(const cpu::Gemm& gemm, const MuonOpti
   std::unique_ptr<Muon> made(new Muon(gemm, options, std::move(matrices)));
   size_t most = 0, side = 0, packed = 0;
   for (const MuonMatrix& matrix : made->matrices_) {
-    const auto [m, n] = std::minmax(
-        {static_cast<size_t>(matrix.n_rows), static_cast<size_t>(matrix.n_cols)});
+    const auto [m, n] =
+        std::minmax({static_cast<size_t>(matrix.n_rows), static_cast<size_t>(matrix.n_cols)});
     most = std::max(most, m * n);
     side = std::max(side, m);
     packed = std::max({packed, gemm.packed_bytes(m, n), gemm.packed_bytes(n, m)});
@@ -98,7 +98,8 @@ void Muon::move(const MuonMatrix& matrix, Scratch& scratch, std::span<float> par
   }
   orthogonalise(gemm_, x, std::min(rows, cols), std::max(rows, cols), scratch.square.as<float>(),
                 scratch.product.as<float>(), scratch.packed_a.data(), scratch.packed_b.data());
-  const float length = learning_rate * kStepLength * std::sqrt(static_cast<float>(std::max(rows, cols)));
+  const float length =
+      learning_rate * kStepLength * std::sqrt(static_cast<float>(std::max(rows, cols)));
   const float shrink = 1 - learning_rate * options_.weight_decay;
   for (size_t i = 0; i < rows; ++i) {
     for (size_t j = 0; j < cols; ++j) {

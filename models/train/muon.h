@@ -1,11 +1,13 @@
 // Muon: momentum whose direction is made orthogonal, for the matrices inside layers.
 //
-//   M <- beta M + (1 - beta) G,   U = beta M + (1 - beta) G,   W <- W - rate (0.2 sqrt(max(m, n)) O(U)
+//   M <- beta M + (1 - beta) G,   U = beta M + (1 - beta) G,   W <- W - rate (0.2 sqrt(max(m, n))
+//   O(U)
 //   + decay W)
 //
-// O(U) has U's singular vectors and singular values near 1, by five Newton-Schulz iterations. Source:
-// Jordan et al. 2024, kellerjordan.github.io/posts/muon; the factor, which makes a step as long as
-// AdamW's so that both share a learning rate: Liu et al. 2025, arXiv:2502.16982, equation 4.
+// O(U) has U's singular vectors and singular values near 1, by five Newton-Schulz iterations.
+// Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon; the factor, which makes a step as
+// long as AdamW's so that both share a learning rate: Liu et al. 2025, arXiv:2502.16982,
+// equation 4.
 #pragma once
 
 #include <cstdint>

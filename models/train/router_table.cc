@@ -118,8 +118,8 @@ class Agreement {
     for (const size_t r : material.label_rows) {
       const LabelRow& row = labels.rows[r];
       if (row.answers.empty()) {
-        return fail(ErrorCode::kInvalidArgument,
-                    "{}: no 'answers' to compare drafts by, in row {}", labels.name, r + 1);
+        return fail(ErrorCode::kInvalidArgument, "{}: no 'answers' to compare drafts by, in row {}",
+                    labels.name, r + 1);
       }
       uint16_t agreeing = 0;
       for (const size_t draft : drafts) {
@@ -131,9 +131,8 @@ class Agreement {
   }
 
   // Gain of the weak model over the strong one, out of fold. `predicted` [2][n_rows].
-  std::vector<float> gains(const Material& material,
-                           std::span<const std::vector<float>> predicted, int n_folds,
-                           std::vector<float>& weak_success) const {
+  std::vector<float> gains(const Material& material, std::span<const std::vector<float>> predicted,
+                           int n_folds, std::vector<float>& weak_success) const {
     SparseRows rows;
     rows.n_columns = 2 + n_drafts_ + 1;
     for (size_t i = 0; i < material.size(); ++i) {
@@ -322,7 +321,8 @@ std::vector<std::string> router_table_lines(const RouterTable& table) {
   const GuaranteeTrials& trials = table.guarantee;
   if (trials.n_trials > 0) {
     lines.push_back(fmt::format(
-        "guarantee of {} % with {} % confidence, {} random halves: missed in {} %, nothing promised "
+        "guarantee of {} % with {} % confidence, {} random halves: missed in {} %, nothing "
+        "promised "
         "in {} %; cut {}, retained {}",
         percent(table.retain), percent(table.confidence), trials.n_trials, percent(trials.missed),
         percent(trials.infeasible), percent(trials.cut), percent(trials.retained)));
@@ -333,17 +333,20 @@ std::vector<std::string> router_table_lines(const RouterTable& table) {
 OrderedJson router_table_to_json(const RouterTable& table) {
   OrderedJson json;
   for (const RouterRow& row : table.rows) {
-    json[row.name] = {{"apgr", number(row.apgr)},   {"cpt50", number(row.cpt50)},
-                      {"cpt80", number(row.cpt80)}, {"cut", number(row.cut)},
+    json[row.name] = {{"apgr", number(row.apgr)},         {"cpt50", number(row.cpt50)},
+                      {"cpt80", number(row.cpt80)},       {"cut", number(row.cut)},
                       {"retained", number(row.retained)}, {"ece", number(row.ece)}};
   }
   json["rule"] = {{"threshold", table.rule.threshold},
                   {"cut", number(table.rule.cut)},
                   {"retained", number(table.rule.retained)}};
   const GuaranteeTrials& trials = table.guarantee;
-  json["guarantee"] = {{"confidence", table.confidence}, {"trials", trials.n_trials},
-                       {"missed", trials.missed},        {"infeasible", trials.infeasible},
-                       {"cut", trials.cut},              {"retained", trials.retained}};
+  json["guarantee"] = {{"confidence", table.confidence},
+                       {"trials", trials.n_trials},
+                       {"missed", trials.missed},
+                       {"infeasible", trials.infeasible},
+                       {"cut", trials.cut},
+                       {"retained", trials.retained}};
   json["labels"] = table.labels;
   json["rows"] = table.n_rows;
   json["weak"] = {{"model", table.weak}, {"success", table.weak_success}};

@@ -1,8 +1,8 @@
 // A pair of models and a file of labels: how both gates route between them, beside the router that
 // tosses a coin, the one that knows the task, and the one that knows the outcome.
 //
-// Everything is out of fold: a prompt is judged by a gate that learned from other folds, and kept on
-// the weak model by a threshold from other folds. Copies of a prompt share a fold.
+// Everything is out of fold: a prompt is judged by a gate that learned from other folds, and kept
+// on the weak model by a threshold from other folds. Copies of a prompt share a fold.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@
 namespace ac {
 
 struct RouterTableOptions {
-  std::string weak{}, strong{};     // models of the labels; both empty: default_tiers
+  std::string weak{}, strong{};       // models of the labels; both empty: default_tiers
   std::vector<std::string> drafts{};  // models whose answers are compared with the weak one's
-  double retain = 0.962;            // of the strong model's success
-  double confidence = 0.9;          // of the guarantee
+  double retain = 0.962;              // of the strong model's success
+  double confidence = 0.9;            // of the guarantee
   int n_folds = 5;
   int n_trials = 200;  // random halves on which the guarantee is tried
   const CancelFlag* cancel = nullptr;
@@ -34,9 +34,9 @@ struct RouterTableOptions {
 
 // Shares in [0, 1]; NaN where a row has none.
 struct RouterRow {
-  std::string name;   // "default", "paper", "default + agreement", "task", "random", "oracle"
-  double apgr = 0;    // average performance gap recovered
-  double cpt50 = 0;   // share of strong calls that recovers half of the gap
+  std::string name;  // "default", "paper", "default + agreement", "task", "random", "oracle"
+  double apgr = 0;   // average performance gap recovered
+  double cpt50 = 0;  // share of strong calls that recovers half of the gap
   double cpt80 = 0;
   double cut = 0;       // share kept on the weak model, thresholds from other folds
   double retained = 0;  // of the strong model's success, at that cut

@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::array kOptions = {
     Option{"--n", "N", "workflows of the evaluation split (500)"},
-    Option{"--calibration", "N", "workflows of the calibration split that choose the threshold (300)"},
+    Option{"--calibration", "N",
+           "workflows of the calibration split that choose the threshold (300)"},
     Option{"--local-watts", "W", "what this machine takes while it answers (30)"},
     Option{"--usd-per-kwh", "USD", "and what that costs (0.3)"},
     Option{"--out", "NAME", "write NAME.md, NAME.json and NAME.svg"},
@@ -35,19 +36,20 @@ class Places {
     auto places = std::make_unique<Places>();
     AC_TRY(Models models, open_models(invocation, settings));
     if (models.variants == nullptr || models.gates == nullptr || !models.gates->ngram) {
-      return usage_error(invocation.verb(),
-                         "expected a zoo with a predictor of both gates (predictor train, zoo add)");
+      return usage_error(
+          invocation.verb(),
+          "expected a zoo with a predictor of both gates (predictor train, zoo add)");
     }
     places->gates = models.gates;
     std::vector<LocalVariant> variants(models.variants->variants().begin(),
                                        models.variants->variants().end());
-    std::stable_sort(variants.begin(), variants.end(), [](const auto& a, const auto& b) {
-      return a.cost.cost < b.cost.cost;
-    });
+    std::stable_sort(variants.begin(), variants.end(),
+                     [](const auto& a, const auto& b) { return a.cost.cost < b.cost.cost; });
     // The last tier is the full model; where the zoo has it too, it is not a saving.
     const std::span<const std::string> tiers = places->gates->paper.tiers();
     for (const LocalVariant& variant : variants) {
-      const bool is_tier = std::find(tiers.begin(), tiers.end() - 1, variant.cost.id) != tiers.end() - 1;
+      const bool is_tier =
+          std::find(tiers.begin(), tiers.end() - 1, variant.cost.id) != tiers.end() - 1;
       if (is_tier) places->variants.push_back(variant.cost.id);
     }
     if (places->variants.empty()) {
@@ -55,9 +57,10 @@ class Places {
     }
     AC_TRY(RemoteOptions remote, remote_options(settings));
     if (remote.url.empty()) {
-      return usage_error(invocation.verb(),
-                         "expected a remote full model: agentcompress serve --variant full in another "
-                         "process, and --remote-url");
+      return usage_error(
+          invocation.verb(),
+          "expected a remote full model: agentcompress serve --variant full in another "
+          "process, and --remote-url");
     }
     places->remote_model = remote.model;
     AC_TRY(places->router_, make_router(std::move(models), std::move(remote), settings));
@@ -103,7 +106,8 @@ class Evaluation {
  public:
   Evaluation(Places& places, const StepPrices& prices)
       : places_(places), prices_(prices), book_([this](const auto& place, const auto& prompt) {
-          if (progress) progress->update(book_.n_asked() + 1, fmt::format("{} answers", book_.n_asked() + 1));
+          if (progress)
+            progress->update(book_.n_asked() + 1, fmt::format("{} answers", book_.n_asked() + 1));
           return places_.ask(place, prompt);
         }) {}
 
@@ -141,14 +145,16 @@ void add_groups(std::span<const tasks::Workflow> workflows, std::span<const Work
     report.groups.push_back(std::move(group));
   };
   for (int kind = 0; kind < tasks::kTaskKinds; ++kind) {
-    add(tasks::kind_name(static_cast<tasks::TaskKind>(kind)), [kind](const tasks::Workflow& workflow) {
-      return workflow.kind == static_cast<tasks::TaskKind>(kind);
-    });
+    add(tasks::kind_name(static_cast<tasks::TaskKind>(kind)),
+        [kind](const tasks::Workflow& workflow) {
+          return workflow.kind == static_cast<tasks::TaskKind>(kind);
+        });
   }
   for (int field = 0; field < tasks::kFields; ++field) {
-    add(tasks::field_name(static_cast<tasks::Field>(field)), [field](const tasks::Workflow& workflow) {
-      return workflow.field == static_cast<tasks::Field>(field);
-    });
+    add(tasks::field_name(static_cast<tasks::Field>(field)),
+        [field](const tasks::Workflow& workflow) {
+          return workflow.field == static_cast<tasks::Field>(field);
+        });
   }
 }
 
@@ -199,7 +205,8 @@ Result<int> run(const Invocation& invocation) {
          }));
 
   AC_TRY(const auto full, evaluation.run(workflows, always_remote()));
-  const auto add = [&](std::string name, const Strategy& strategy) -> Result<std::vector<WorkflowRun>> {
+  const auto add = [&](std::string name,
+                       const Strategy& strategy) -> Result<std::vector<WorkflowRun>> {
     AC_TRY(std::vector<WorkflowRun> runs, evaluation.run(workflows, strategy));
     report.rows.push_back(report_row(std::move(name), runs, full));
     return runs;
@@ -210,8 +217,8 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(const auto verified,
          add("default gate and checks", gate_at(verified_allowance.value_or(kNothing), true)));
   AC_TRY(const auto paper,
-         add("paper's gate", paper_gate(places->gates, variants,
-                                        settings.number("route.confidence_threshold"))));
+         add("paper's gate",
+             paper_gate(places->gates, variants, settings.number("route.confidence_threshold"))));
   AC_TRY(const auto best, add("oracle", oracle(variants)));
   for (int share = 0; share <= kRandomShares; ++share) {
     const double local = static_cast<double>(share) / kRandomShares;
@@ -232,9 +239,8 @@ Result<int> run(const Invocation& invocation) {
       return default_gate(places->gates, left, allowance, false);
     };
     AC_TRY(const auto allowance,
-           certain_allowance(full_before, report.retain, report.confidence, [&](double at) {
-             return evaluation.run(calibration, without(at));
-           }));
+           certain_allowance(full_before, report.retain, report.confidence,
+                             [&](double at) { return evaluation.run(calibration, without(at)); }));
     AC_TRY(const auto runs, evaluation.run(workflows, without(allowance.value_or(kNothing))));
     report.ablations.push_back({technique, report_row(technique, runs, full)});
   }

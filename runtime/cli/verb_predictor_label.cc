@@ -19,8 +19,9 @@ namespace {
 constexpr int32_t kSlots = 8;  // answers decoded together
 
 constexpr std::array kOptions = {
-    Option{"--file", "FILE",
-           "prompts: .jsonl with \"prompt\" and, where one is right, \"answer\"; else research tasks"},
+    Option{
+        "--file", "FILE",
+        "prompts: .jsonl with \"prompt\" and, where one is right, \"answer\"; else research tasks"},
     kKindOption,
     Option{"--split", "train|calibration|evaluation", "whose research tasks (calibration)"},
     kSeedOption,
@@ -38,9 +39,9 @@ std::vector<PromptToLabel> prompts_of_tasks(const TaskRange& range) {
       const auto field = static_cast<tasks::Field>(seed % tasks::kFields);
       tasks::Task task =
           tasks::make_task(static_cast<tasks::TaskKind>(kind), field, range.split, seed);
-      PromptToLabel prompt{.prompt = task.prompt,
-                           .task = fmt::format("{} {}", tasks::kind_name(task.kind),
-                                               tasks::skill_name(task.truth))};
+      PromptToLabel prompt{
+          .prompt = task.prompt,
+          .task = fmt::format("{} {}", tasks::kind_name(task.kind), tasks::skill_name(task.truth))};
       prompt.score = [truth = std::move(task.truth)](std::string_view answer) {
         return tasks::check(truth, answer).success ? 1.0 : 0.0;
       };

@@ -32,7 +32,8 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(Models models, open_models(invocation, settings));
   std::vector<std::string> names = {"auto", "local", "remote"};
   if (models.variants != nullptr) {
-    for (const LocalVariant& variant : models.variants->variants()) names.push_back(variant.cost.id);
+    for (const LocalVariant& variant : models.variants->variants())
+      names.push_back(variant.cost.id);
   }
   AC_TRY(RemoteOptions remote, remote_options(settings));
   AC_TRY(std::unique_ptr<Router> router,
@@ -48,14 +49,14 @@ Result<int> run(const Invocation& invocation) {
   http.address = settings.text("server.address");
   http.port = static_cast<uint16_t>(settings.integer("server.port"));
   AC_TRY(const std::unique_ptr<HttpServer> server,
-         HttpServer::listen(http, [&service](HttpRequest request,
-                                             std::shared_ptr<HttpExchange> exchange) {
-           service.handle(std::move(request), std::move(exchange));
-         }));
+         HttpServer::listen(
+             http, [&service](HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
+               service.handle(std::move(request), std::move(exchange));
+             }));
   service.set_guard({.port = server->port()});
   const bool v6 = http.address.find(':') != std::string::npos;
-  note_line(fmt::format("http://{}{}{}:{}/v1 is ready{}", v6 ? "[" : "", http.address, v6 ? "]" : "",
-                        server->port(),
+  note_line(fmt::format("http://{}{}{}:{}/v1 is ready{}", v6 ? "[" : "", http.address,
+                        v6 ? "]" : "", server->port(),
                         settings.yes("privacy.offline") ? "; offline only" : ""));
   watch_interrupts();
   std::atomic<bool> ended = false;

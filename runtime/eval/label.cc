@@ -11,9 +11,8 @@ Result<std::vector<LabelColumn>> label_prompts(const VariantSource& source,
                                                const LabelOptions& options) {
   std::vector<LocalVariant> variants(source.variants().begin(), source.variants().end());
   if (variants.empty()) return fail(ErrorCode::kNotFound, "there are no variants to label with");
-  std::stable_sort(variants.begin(), variants.end(), [](const auto& a, const auto& b) {
-    return a.cost.cost < b.cost.cost;
-  });
+  std::stable_sort(variants.begin(), variants.end(),
+                   [](const auto& a, const auto& b) { return a.cost.cost < b.cost.cost; });
   std::vector<std::string> texts;
   for (const PromptToLabel& prompt : prompts) texts.push_back(prompt.prompt);
   std::vector<LabelColumn> columns;
@@ -26,9 +25,8 @@ Result<std::vector<LabelColumn>> label_prompts(const VariantSource& source,
     columns.push_back(std::move(column));
   }
   const std::string& name = options.reference.empty() ? columns.back().variant : options.reference;
-  const auto reference = std::find_if(columns.begin(), columns.end(), [&](const auto& column) {
-    return column.variant == name;
-  });
+  const auto reference = std::find_if(columns.begin(), columns.end(),
+                                      [&](const auto& column) { return column.variant == name; });
   if (reference == columns.end()) {
     return fail(ErrorCode::kNotFound, "no variant '{}' to compare answers with", name);
   }

@@ -41,9 +41,10 @@ Strategy always_remote() {
 
 Strategy at_random(std::string cheapest, double local_share, uint64_t seed) {
   auto rng = std::make_shared<Rng>(seed);
-  return [rng, cheapest = std::move(cheapest), local_share](const StepQuestion&) -> Result<StepPlan> {
-    return StepPlan{.places = {rng->uniform() < local_share ? cheapest : remote()}};
-  };
+  return
+      [rng, cheapest = std::move(cheapest), local_share](const StepQuestion&) -> Result<StepPlan> {
+        return StepPlan{.places = {rng->uniform() < local_share ? cheapest : remote()}};
+      };
 }
 
 Strategy oracle(std::vector<std::string> variants) {

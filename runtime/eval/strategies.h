@@ -21,14 +21,14 @@ Strategy oracle(std::vector<std::string> variants);
 // `variants` cheapest first, each the name of a tier.
 Strategy paper_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
                     double threshold);
-// The n-gram gate at an allowance (guarantee.h); `verified`: a draft that check_draft doubts goes to
-// the remote too. REQUIRES: gates->ngram.
+// The n-gram gate at an allowance (guarantee.h); `verified`: a draft that check_draft doubts goes
+// to the remote too. REQUIRES: gates->ngram.
 Strategy default_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
                       double allowance, bool verified);
 
-// The largest allowance at which workflows keep the share `retain` of the full model's success, with
-// `confidence`: learn-then-test on workflows that nothing else was chosen on. None: nothing can be
-// promised. `run_at(allowance)` runs them all. Errors: those of running.
+// The largest allowance at which workflows keep the share `retain` of the full model's success,
+// with `confidence`: learn-then-test on workflows that nothing else was chosen on. None: nothing
+// can be promised. `run_at(allowance)` runs them all. Errors: those of running.
 Result<std::optional<double>> certain_allowance(
     std::span<const WorkflowRun> full, double retain, double confidence,
     const std::function<Result<std::vector<WorkflowRun>>(double allowance)>& run_at);

@@ -15,12 +15,11 @@ std::string interval_text(const Interval& interval) {
 
 std::string row_line(const ReportRow& row) {
   const StrategyScore& score = row.score;
-  return fmt::format(
-      "| {} | {} {} | {} {} | {} | {:.0f} | {:.0f} ({:.2f}x) | {:.0f} | {} |\n", row.name,
-      percent(row.cut), interval_text(row.cut_interval), percent(score.workflows.rate()),
-      interval_text(score.workflows.interval()), percent(row.retained), 1e3 * score.p50_seconds,
-      1e3 * score.p90_seconds, row.p90_ratio, 1e6 * score.p99_decision_seconds,
-      percent(score.remote_share));
+  return fmt::format("| {} | {} {} | {} {} | {} | {:.0f} | {:.0f} ({:.2f}x) | {:.0f} | {} |\n",
+                     row.name, percent(row.cut), interval_text(row.cut_interval),
+                     percent(score.workflows.rate()), interval_text(score.workflows.interval()),
+                     percent(row.retained), 1e3 * score.p50_seconds, 1e3 * score.p90_seconds,
+                     row.p90_ratio, 1e6 * score.p99_decision_seconds, percent(score.remote_share));
 }
 
 OrderedJson to_json(const ReportRow& row) {
@@ -76,14 +75,16 @@ std::optional<double> cut_at(std::span<const ReportRow> rows, double retained) {
 
 std::string report_markdown(const WorkflowReport& report) {
   std::string text = fmt::format(
-      "# {} workflows\n\n{} with `{}` as the full model. Thresholds are from {} other workflows: {} of the full "
+      "# {} workflows\n\n{} with `{}` as the full model. Thresholds are from {} other workflows: "
+      "{} of the full "
       "model's success with {} confidence{}.\n\n",
       report.n_workflows, report.zoo, report.remote_model, report.n_calibration,
       percent(report.retain), percent(report.confidence),
       report.allowance ? fmt::format(", an allowance of {:.3f}", *report.allowance)
                        : ", which could not be promised: everything went to the full model");
   text +=
-      "| router | cost cut | workflows that succeed | of the full model's | p50 ms | p90 ms | decision p99 us | "
+      "| router | cost cut | workflows that succeed | of the full model's | p50 ms | p90 ms | "
+      "decision p99 us | "
       "steps that asked the remote |\n|---|---|---|---|---|---|---|---|\n";
   for (const ReportRow& row : report.rows) text += row_line(row);
   if (report.random_cut) {
@@ -104,8 +105,10 @@ std::string report_markdown(const WorkflowReport& report) {
     }
   }
   text += fmt::format(
-      "\nTimes and tokens are measured, each prompt once at each place, on this machine and over its own network "
-      "stack; costs are priced: remote tokens at ${} and ${} a million (prompt, completion), local seconds at "
+      "\nTimes and tokens are measured, each prompt once at each place, on this machine and over "
+      "its own network "
+      "stack; costs are priced: remote tokens at ${} and ${} a million (prompt, completion), local "
+      "seconds at "
       "${:.8f}. Intervals are 95 %.\n",
       report.prices.usd_per_million_prompt_tokens, report.prices.usd_per_million_completion_tokens,
       report.prices.local_usd_per_second);
@@ -149,7 +152,8 @@ std::string report_svg(const WorkflowReport& report) {
   std::string svg =
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 640 420\" font-family=\"system-ui, "
       "'DejaVu Sans', sans-serif\" font-size=\"12\">\n  <title>Cost and success</title>\n"
-      "  <style>.page { fill: #ffffff; } text { fill: #1d2733; } .grid { stroke: #dde3e8; } .random { "
+      "  <style>.page { fill: #ffffff; } text { fill: #1d2733; } .grid { stroke: #dde3e8; } "
+      ".random { "
       "stroke: #8a94a0; fill: none; stroke-dasharray: 5 4; } circle { fill: #b3361e; }</style>\n"
       "  <rect class=\"page\" width=\"640\" height=\"420\"/>\n";
   for (int tick = 0; tick <= 10; tick += 2) {
@@ -162,7 +166,8 @@ std::string report_svg(const WorkflowReport& report) {
         frame.x(share), frame.y(0) + 18);
   }
   svg += fmt::format(
-      "  <text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">cost that is saved; upwards, workflows that "
+      "  <text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">cost that is saved; upwards, "
+      "workflows that "
       "succeed; dashed, random routers</text>\n  <polyline class=\"random\" points=\"",
       frame.x(0.5), frame.y(0) + 40);
   for (const ReportRow& row : report.random_rows) {

@@ -16,8 +16,8 @@ struct ReportRow {
   StrategyScore score;
   double cut = 0;  // 1 - cost / cost of the full model alone
   Interval cut_interval;
-  double retained = 0;       // workflows, as a share of those of the full model alone
-  double p90_ratio = 0;      // to the full model alone
+  double retained = 0;   // workflows, as a share of those of the full model alone
+  double p90_ratio = 0;  // to the full model alone
 };
 
 struct WorkflowReport {
@@ -26,7 +26,7 @@ struct WorkflowReport {
   double retain = 0, confidence = 0;
   std::optional<double> allowance;  // of the default gate; none: nothing could be promised
   StepPrices prices;
-  std::vector<ReportRow> rows;      // the full model alone first
+  std::vector<ReportRow> rows;  // the full model alone first
   // Random routers of every share that stays local, for the curve; and what one with the default
   // gate's success would have cut.
   std::vector<ReportRow> random_rows;

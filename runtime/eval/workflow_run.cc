@@ -16,9 +16,9 @@ double at_share(std::vector<double> values, double share) {
 
 double price_of(std::string_view place, const PlaceAnswer& answer, const StepPrices& prices) {
   if (place != kRemotePlace) return prices.local_usd_per_second * answer.seconds;
-  return 1e-6 * (prices.usd_per_million_prompt_tokens * static_cast<double>(answer.prompt_tokens) +
-                 prices.usd_per_million_completion_tokens *
-                     static_cast<double>(answer.completion_tokens));
+  return 1e-6 *
+         (prices.usd_per_million_prompt_tokens * static_cast<double>(answer.prompt_tokens) +
+          prices.usd_per_million_completion_tokens * static_cast<double>(answer.completion_tokens));
 }
 
 }  // namespace
@@ -42,7 +42,8 @@ Result<WorkflowRun> run_workflow(const tasks::Workflow& workflow, const Strategy
   std::vector<std::string> earlier;
   for (size_t i = 0; i < workflow.steps.size(); ++i) {
     const std::string prompt = tasks::prompt_of(workflow, i, earlier);
-    AC_TRY(StepPlan plan, strategy({.workflow = workflow, .step = i, .prompt = prompt, .book = book}));
+    AC_TRY(StepPlan plan,
+           strategy({.workflow = workflow, .step = i, .prompt = prompt, .book = book}));
     AC_CHECK(!plan.places.empty());
     StepRun step{.places = std::move(plan.places), .decision_seconds = plan.decision_seconds};
     step.seconds = plan.decision_seconds;
@@ -82,7 +83,8 @@ StrategyScore score_of(std::span<const WorkflowRun> runs) {
       score.steps.add(step.success);
       seconds.push_back(step.seconds);
       decisions.push_back(step.decision_seconds);
-      n_remote += std::find(step.places.begin(), step.places.end(), kRemotePlace) != step.places.end();
+      n_remote +=
+          std::find(step.places.begin(), step.places.end(), kRemotePlace) != step.places.end();
     }
   }
   score.p50_seconds = at_share(seconds, 0.5);

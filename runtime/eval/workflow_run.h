@@ -1,5 +1,5 @@
-// Workflows answered step by step: each step's prompt quotes what was answered before, each answer is
-// judged by its checker. A workflow succeeds when every step does.
+// Workflows answered step by step: each step's prompt quotes what was answered before, each answer
+// is judged by its checker. A workflow succeeds when every step does.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ struct PlaceAnswer {
 using AskPlace =
     std::function<Result<PlaceAnswer>(const std::string& place, const std::string& prompt)>;
 
-// Answers are greedy, so the same place says the same to the same prompt: each is asked once, and its
-// time is that of this one time.
+// Answers are greedy, so the same place says the same to the same prompt: each is asked once, and
+// its time is that of this one time.
 class AnswerBook {
  public:
   explicit AnswerBook(AskPlace ask) : ask_(std::move(ask)) {}
@@ -89,7 +89,7 @@ struct StrategyScore {
   double usd = 0;
   double p50_seconds = 0, p90_seconds = 0;  // of steps
   double p99_decision_seconds = 0;
-  double remote_share = 0;                  // of steps that asked the remote
+  double remote_share = 0;  // of steps that asked the remote
 };
 StrategyScore score_of(std::span<const WorkflowRun> runs);
 

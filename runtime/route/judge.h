@@ -16,21 +16,22 @@ namespace ac {
 struct Judgement {
   GateKind gate = GateKind::kPaper;
   Prediction prediction;
-  // A variant will do where the full model is at most this much likelier to succeed. None: where its
-  // own success reaches the confidence threshold, the paper's rule.
+  // A variant will do where the full model is at most this much likelier to succeed. None: where
+  // its own success reaches the confidence threshold, the paper's rule.
   std::optional<double> allowance{};
-  double novelty = 0;   // share of the prompt's n-grams that the gate never learned from
+  double novelty = 0;     // share of the prompt's n-grams that the gate never learned from
   bool is_novel = false;  // so many that less is allowed than usually
 };
 
 struct Judge {
   std::vector<std::string> tiers;  // cheapest first, the last is the full model
-  std::function<Judgement(std::string_view prompt, const RequestFacts& facts)> judge;  // empty: none
+  std::function<Judgement(std::string_view prompt, const RequestFacts& facts)>
+      judge;  // empty: none
 };
 
 struct JudgeOptions {
-  bool paper = false;               // its gate and its rule, even where there is another
-  double target_success = 0.962;    // of the full model's
+  bool paper = false;             // its gate and its rule, even where there is another
+  double target_success = 0.962;  // of the full model's
   double target_confidence = 0.9;
 };
 

@@ -123,9 +123,9 @@ int decimals_of(std::string_view plain) {
 // Words that editors put in, whatever the source says.
 bool is_editorial(std::string_view word) {
   static constexpr std::array<std::string_view, 18> kWords = {
-      "eds",  "edited", "editor", "editors", "vol",      "proc",     "retrieved", "available",
-      "phd",  "diss",   "thesis", "doctoral", "dissertation", "preprint", "master",  "internet",
-      "from", "cited"};
+      "eds",          "edited",    "editor", "editors",  "vol",    "proc",
+      "retrieved",    "available", "phd",    "diss",     "thesis", "doctoral",
+      "dissertation", "preprint",  "master", "internet", "from",   "cited"};
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 
@@ -261,8 +261,8 @@ void check_sums(const std::vector<Token>& tokens, DraftCheck& check) {
     const std::string plain = plain_number(tokens[i + 4].text);
     const double slack = 0.5000001 * std::pow(10.0, -decimals_of(plain));
     if (std::fabs(made - value_of(tokens[i + 4])) < slack) continue;
-    check.wrong_sums.push_back(fmt::format("{} {} {} = {}", tokens[i].text, sign,
-                                           tokens[i + 2].text, tokens[i + 4].text));
+    check.wrong_sums.push_back(
+        fmt::format("{} {} {} = {}", tokens[i].text, sign, tokens[i + 2].text, tokens[i + 4].text));
   }
 }
 
@@ -303,8 +303,8 @@ DraftCheck check_draft(std::string_view prompt, std::string_view answer) {
     ++n_words;
     if (source.has_word(token.text)) ++n_known;
   }
-  check.transforms = n_words > 0 && static_cast<double>(n_known) >=
-                                        kTransformShare * static_cast<double>(n_words);
+  check.transforms =
+      n_words > 0 && static_cast<double>(n_known) >= kTransformShare * static_cast<double>(n_words);
   if (check.transforms) look_up(tokens, source, check);
   check_sums(tokens, check);
   check.repeats = ends_in_a_loop(tokens);

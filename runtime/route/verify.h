@@ -16,10 +16,10 @@
 namespace ac {
 
 struct DraftCheck {
-  bool transforms = false;               // most words come from the prompt: facts were looked up
-  size_t n_facts = 0;                    // numbers and names that were
-  std::vector<std::string> ungrounded;   // those that were not found, as they stand; each once
-  std::vector<std::string> wrong_sums;   // "12 + 7 = 20"
+  bool transforms = false;              // most words come from the prompt: facts were looked up
+  size_t n_facts = 0;                   // numbers and names that were
+  std::vector<std::string> ungrounded;  // those that were not found, as they stand; each once
+  std::vector<std::string> wrong_sums;  // "12 + 7 = 20"
   bool repeats = false;
 
   bool passes() const { return ungrounded.empty() && wrong_sums.empty() && !repeats; }

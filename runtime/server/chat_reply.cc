@@ -89,11 +89,11 @@ std::string_view finish_reason_of(const Receipt& receipt) {
 }
 
 std::string completion_body(const ReplyHead& head, const RoutedAnswer& answer) {
-  const OrderedJson choices = OrderedJson::array(
-      {{{"index", 0},
-        {"message", {{"role", "assistant"}, {"content", answer.text}}},
-        {"logprobs", nullptr},
-        {"finish_reason", finish_reason_of(answer.receipt)}}});
+  const OrderedJson choices =
+      OrderedJson::array({{{"index", 0},
+                           {"message", {{"role", "assistant"}, {"content", answer.text}}},
+                           {"logprobs", nullptr},
+                           {"finish_reason", finish_reason_of(answer.receipt)}}});
   return json_line(OrderedJson{{"id", head.id},
                                {"object", "chat.completion"},
                                {"created", head.created},
@@ -112,8 +112,7 @@ std::string piece_event(const ReplyHead& head, std::string_view piece) {
 }
 
 std::string last_event(const ReplyHead& head, const RoutedAnswer& answer) {
-  OrderedJson last =
-      chunk(head, choice(OrderedJson::object(), finish_reason_of(answer.receipt)));
+  OrderedJson last = chunk(head, choice(OrderedJson::object(), finish_reason_of(answer.receipt)));
   last["model"] = answer.receipt.model;
   last["agentcompress"] = answer.receipt.to_json();
   return event(last);

@@ -100,8 +100,8 @@ std::optional<ChatRefusal> read_messages(const Json& object, std::vector<ChatMes
     const std::string where = fmt::format("messages[{}]", i);
     const Json& message = (*messages)[i];
     if (!message.is_object()) {
-      return refused(where, fmt::format("'{}' is a {}, expected an object", where,
-                                        message.type_name()));
+      return refused(where,
+                     fmt::format("'{}' is a {}, expected an object", where, message.type_name()));
     }
     const auto role = json_string(message, "role");
     if (!role) return refused(where + ".role", role.error().message);
@@ -171,8 +171,8 @@ std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) 
   ChatRequest request;
   const auto model = json_string(object, "model");
   if (!model || model->empty() || model->size() > kMaxModelBytes) {
-    return refused("model", fmt::format("'model' must be a string of 1 to {} bytes",
-                                        kMaxModelBytes));
+    return refused("model",
+                   fmt::format("'model' must be a string of 1 to {} bytes", kMaxModelBytes));
   }
   request.model = *model;
   if (auto wrong = read_messages(object, request.messages)) return *wrong;

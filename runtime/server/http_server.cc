@@ -59,7 +59,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   std::shared_ptr<CancelFlag> gone_;
   uint64_t turn_ = 0;  // requests so far
   bool answering_ = false, keeps_ = false, chunked_ = false, ended_ = false, head_sent_ = false;
-  bool writing_ = false, closing_ = false, watching_ = false, has_read_ = false;
+  bool writing_ = false, closing_ = false, watching_ = false;
   std::deque<std::string> out_;
 };
 
@@ -241,24 +241,22 @@ void Session::read_head() {
   parser_->body_limit(server_.options().body_bytes);
   const bool fresh = turn_ == 0 || buffer_.size() > 0;
   stream_.expires_after(fresh ? server_.options().header_timeout : server_.options().idle_timeout);
-  http::async_read_header(stream_, buffer_, *parser_,
-                          [self = shared_from_this()](error_code code, size_t) {
-                            if (self->closing_) return;
-                            if (code == http::error::header_limit) {
-                              return self->refuse(431, "the request's headers are too long");
-                            }
-                            if (code == http::error::body_limit) {
-                              return self->refuse(413, "the request is too long");
-                            }
-                            if (code.category() == http::make_error_code(http::error::bad_method)
-                                                       .category() &&
-                                code != http::error::end_of_stream &&
-                                code != http::error::partial_message) {
-                              return self->refuse(400, "not an HTTP request");
-                            }
-                            if (code) return self->close();
-                            self->read_body();
-                          });
+  http::async_read_header(
+      stream_, buffer_, *parser_, [self = shared_from_this()](error_code code, size_t) {
+        if (self->closing_) return;
+        if (code == http::error::header_limit) {
+          return self->refuse(431, "the request's headers are too long");
+        }
+        if (code == http::error::body_limit) {
+          return self->refuse(413, "the request is too long");
+        }
+        if (code.category() == http::make_error_code(http::error::bad_method).category() &&
+            code != http::error::end_of_stream && code != http::error::partial_message) {
+          return self->refuse(400, "not an HTTP request");
+        }
+        if (code) return self->close();
+        self->read_body();
+      });
 }
 
 void Session::read_body() {
@@ -319,16 +317,15 @@ void Session::refuse(int status, std::string_view message) {
 void Session::watch_client() {
   if (watching_) return;
   watching_ = true;
-  stream_.socket().async_wait(
-      tcp::socket::wait_read, [self = shared_from_this()](error_code code) {
-        self->watching_ = false;
-        if (code || self->closing_ || !self->answering_) return;
-        char byte = 0;
-        error_code peeked;
-        const size_t n = self->stream_.socket().receive(asio::buffer(&byte, 1),
-                                                        tcp::socket::message_peek, peeked);
-        if (n == 0 || peeked) return self->close();
-      });
+  stream_.socket().async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code code) {
+    self->watching_ = false;
+    if (code || self->closing_ || !self->answering_) return;
+    char byte = 0;
+    error_code peeked;
+    const size_t n =
+        self->stream_.socket().receive(asio::buffer(&byte, 1), tcp::socket::message_peek, peeked);
+    if (n == 0 || peeked) return self->close();
+  });
 }
 
 void Session::send_head(uint64_t turn, int status, HttpFields fields,

@@ -2,7 +2,8 @@
 //
 // Whoever answers does so from another thread through an HttpExchange, and learns through it that
 // the client has left. What a client may do is limited before anything of it is believed: bytes of
-// headers and body, time for each, connections. The one place where sockets are (with http_session.cc).
+// headers and body, time for each, connections. The one place where sockets are (with
+// http_session.cc).
 #pragma once
 
 #include <chrono>
@@ -47,7 +48,8 @@ class HttpExchange {
   virtual const CancelFlag& gone() const = 0;
 };
 
-using HttpHandler = std::function<void(HttpRequest request, std::shared_ptr<HttpExchange> exchange)>;
+using HttpHandler =
+    std::function<void(HttpRequest request, std::shared_ptr<HttpExchange> exchange)>;
 
 struct HttpServerOptions {
   std::string address = "127.0.0.1";
@@ -70,8 +72,8 @@ class HttpServer {
   virtual ~HttpServer() = default;
 
   virtual uint16_t port() const = 0;
-  // Answers until stop(); then takes no new requests and returns when those that run are answered, or
-  // `drain` later.
+  // Answers until stop(); then takes no new requests and returns when those that run are answered,
+  // or `drain` later.
   virtual void run(std::chrono::milliseconds drain) = 0;
   // From any thread, or a signal's handler that has handed over to one.
   virtual void stop() = 0;

@@ -11,7 +11,9 @@
 namespace ac {
 namespace {
 
-HttpFields json_fields() { return {{"content-type", "application/json"}, {"cache-control", "no-store"}}; }
+HttpFields json_fields() {
+  return {{"content-type", "application/json"}, {"cache-control", "no-store"}};
+}
 
 void refuse(HttpExchange& exchange, int status, std::string_view message,
             std::string_view param = {}, std::string_view code = {}) {
@@ -71,7 +73,8 @@ void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exch
   }
   const bool get = request.method == "GET", post = request.method == "POST";
   const auto only = [&](bool allowed) {
-    if (!allowed) refuse(*exchange, 405, fmt::format("{} is not for {}", request.method, request.path));
+    if (!allowed)
+      refuse(*exchange, 405, fmt::format("{} is not for {}", request.method, request.path));
     return allowed;
   };
   if (request.path == "/v1/chat/completions") {
@@ -80,7 +83,8 @@ void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exch
     if (!only(get)) return;
     OrderedJson list = OrderedJson::array();
     for (const std::string& model : models_) {
-      list.push_back({{"id", model}, {"object", "model"}, {"created", 0}, {"owned_by", "agentcompress"}});
+      list.push_back(
+          {{"id", model}, {"object", "model"}, {"created", 0}, {"owned_by", "agentcompress"}});
     }
     exchange->respond(200, json_fields(),
                       json_line(OrderedJson{{"object", "list"}, {"data", list}}));
@@ -133,7 +137,8 @@ void ChatService::answer(const Job& job) {
   HttpExchange& exchange = *job.exchange;
   const ModelName model = split_model(asked.model);
   if (!model.good) {
-    return refuse(exchange, 404, fmt::format("no model '{}'", asked.model), "model", "model_not_found");
+    return refuse(exchange, 404, fmt::format("no model '{}'", asked.model), "model",
+                  "model_not_found");
   }
   RouteRequest request;
   request.messages = asked.messages;
@@ -153,10 +158,11 @@ void ChatService::answer(const Job& job) {
                  .model = asked.model};
   const auto fails = [&](const Error& error) {
     const ErrorStatus status = status_of(error.code);
-    refuse(exchange, status.status, error.message, status.status == 404 ? "model" : "", status.code);
+    refuse(exchange, status.status, error.message, status.status == 404 ? "model" : "",
+           status.code);
   };
-  // What a stream says from its first event on; where another place has to answer after all, the last
-  // event says so.
+  // What a stream says from its first event on; where another place has to answer after all, the
+  // last event says so.
   const auto expected = router_->decide(request);
   if (!expected) return fails(expected.error());
   const Route& route = expected->route;

@@ -1,7 +1,8 @@
 // The OpenAI-compatible service: requests in, routed answers out.
 //
-// One thread asks the router, one request after the other, from a queue with an end: who finds it full
-// is told to come again. A request whose client has left is not begun, and stopped where it was.
+// One thread asks the router, one request after the other, from a queue with an end: who finds it
+// full is told to come again. A request whose client has left is not begun, and stopped where it
+// was.
 #pragma once
 
 #include <condition_variable>
@@ -23,7 +24,7 @@
 namespace ac {
 
 struct ServiceOptions {
-  GenerateOptions generate{};  // what a request does not say
+  GenerateOptions generate{};        // what a request does not say
   std::optional<std::string> pin{};  // what "auto" stands for, as RouteRequest::pin
   size_t queue = 32;                 // requests that wait
   std::string version{};

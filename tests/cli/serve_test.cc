@@ -48,13 +48,13 @@ class Serve : public ModelTest {
 TEST_F(Serve, IsTheRemoteOfAnotherProcess) {
   const std::string url = serve();
   EXPECT_THAT(url, StartsWith("http://127.0.0.1:"));
-  const std::vector<std::string> ask = {"ask",   "--remote",     "--remote-url",        url,
-                                        "--remote-model", "auto", "--max-tokens", "20", "Once upon a time"};
+  const std::vector<std::string> ask = {
+      "ask",          "--remote", "--remote-url",    url, "--remote-model", "auto",
+      "--max-tokens", "20",       "Once upon a time"};
   const Outcome remote = run(ask);
   EXPECT_EQ(remote.exit_code, 0) << remote.err;
   EXPECT_THAT(remote.err, StartsWith("remote stories260K · 20 tok"));
-  const Outcome local =
-      run({"ask", "--model", model_, "--max-tokens", "20", "Once upon a time"});
+  const Outcome local = run({"ask", "--model", model_, "--max-tokens", "20", "Once upon a time"});
   EXPECT_EQ(remote.out, local.out);
   const Json asked = run_json({"doctor", "--remote-url", url, "--remote-model", "auto", "--json"});
   EXPECT_THAT(asked.dump(), HasSubstr("stories260K"));
@@ -65,7 +65,8 @@ TEST_F(Serve, IsTheRemoteOfAnotherProcess) {
 }
 
 TEST_F(Serve, SlipsAreNamed) {
-  expect_refused({"serve", "--model", model_, "--server-address", "0.0.0.0"}, "expected 127.0.0.1 or ::1");
+  expect_refused({"serve", "--model", model_, "--server-address", "0.0.0.0"},
+                 "expected 127.0.0.1 or ::1");
   expect_refused({"serve", "--model", model_, "--server-port", "70000"}, "0 to 65535");
   expect_refused({"serve", "--shipped-zoo", "no"}, "no model");
 }

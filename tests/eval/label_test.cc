@@ -44,15 +44,19 @@ class ToldVariants final : public VariantSource {
 };
 
 const std::vector<PromptToLabel> kPrompts = {
-    {.prompt = "easy", .task = "t", .score = [](std::string_view a) { return a == "the right words" ? 1.0 : 0.0; }},
-    {.prompt = "hard", .task = "t", .score = [](std::string_view a) { return a == "the right words" ? 1.0 : 0.0; }},
+    {.prompt = "easy",
+     .task = "t",
+     .score = [](std::string_view a) { return a == "the right words" ? 1.0 : 0.0; }},
+    {.prompt = "hard",
+     .task = "t",
+     .score = [](std::string_view a) { return a == "the right words" ? 1.0 : 0.0; }},
     {.prompt = "hard", .task = ""}};
 
 TEST(Label, ACheckerOrTheReferenceScores) {
   std::vector<std::string> order;
-  const auto columns = label_prompts(ToldVariants(), kPrompts, {.on_variant = [&](std::string_view id) {
-                                       order.emplace_back(id);
-                                     }});
+  const auto columns =
+      label_prompts(ToldVariants(), kPrompts,
+                    {.on_variant = [&](std::string_view id) { order.emplace_back(id); }});
   ASSERT_TRUE(columns) << columns.error().message;
   EXPECT_EQ(order, (std::vector<std::string>{"cheap", "dear"}));
   ASSERT_EQ(columns->size(), 2u);

@@ -183,15 +183,15 @@ TEST(Strategies, AnAllowanceIsTakenAsFarAsItIsCertain) {
     return runs;
   };
   const auto full = runs_of(1000, 900);
-  const auto allowance = certain_allowance(
-      full, 0.95, 0.9, [&](double at) -> Result<std::vector<WorkflowRun>> {
+  const auto allowance =
+      certain_allowance(full, 0.95, 0.9, [&](double at) -> Result<std::vector<WorkflowRun>> {
         return runs_of(1000, at < 0.1 ? 895 : 700);
       });
   ASSERT_TRUE(allowance && *allowance);
   EXPECT_NEAR(**allowance, 0.095, 1e-9);
-  const auto none = certain_allowance(full, 0.95, 0.9, [&](double) -> Result<std::vector<WorkflowRun>> {
-    return runs_of(1000, 700);
-  });
+  const auto none = certain_allowance(
+      full, 0.95, 0.9,
+      [&](double) -> Result<std::vector<WorkflowRun>> { return runs_of(1000, 700); });
   ASSERT_TRUE(none);
   EXPECT_FALSE(*none);
 }

@@ -1,5 +1,5 @@
-// The promise: what is promised is kept, as often as is said, on labels whose truth is known because
-// they were drawn here.
+// The promise: what is promised is kept, as often as is said, on labels whose truth is known
+// because they were drawn here.
 #include "models/predictor/guarantee.h"
 
 #include <gtest/gtest.h>
@@ -47,7 +47,8 @@ TEST(Guarantee, IsKeptAsOftenAsItIsPromised) {
   int n_missed = 0, n_promised = 0;
   double kept = 0;
   for (int trial = 0; trial < kTrials; ++trial) {
-    const Guarantee promise = guarantee(world.draw(1500, 100 + static_cast<uint64_t>(trial)), 0.95, 0.8);
+    const Guarantee promise =
+        guarantee(world.draw(1500, 100 + static_cast<uint64_t>(trial)), 0.95, 0.8);
     if (!promise.allowance) continue;
     ++n_promised;
     n_missed += world.retained(*promise.allowance) < 0.95 ? 1 : 0;

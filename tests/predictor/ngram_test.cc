@@ -76,8 +76,9 @@ TEST(Ngrams, FactsAreSeen) {
 TEST(Ngrams, AnyBytesAndAnyLength) {
   Rng rng(5);
   NgramReader reader;
-  for (const size_t n : {size_t{0}, size_t{1}, size_t{7}, kGateHeadBytes, kGateHeadBytes + kGateTailBytes,
-                         kGateHeadBytes + kGateTailBytes + 1, size_t{1} << 20}) {
+  for (const size_t n :
+       {size_t{0}, size_t{1}, size_t{7}, kGateHeadBytes, kGateHeadBytes + kGateTailBytes,
+        kGateHeadBytes + kGateTailBytes + 1, size_t{1} << 20}) {
     std::string bytes(n, '\0');
     for (char& byte : bytes) byte = static_cast<char>(rng.below(256));
     for (const auto& entry : reader.read(bytes).entries) {
@@ -197,7 +198,8 @@ TEST(NgramGate, ABrokenFileIsRefused) {
     const char* says;
   };
   const Case cases[] = {
-      {"a newer version", [](Checkpoint& c) { c.set_uint("agentcompress.gate.version", 9); }, "version 9"},
+      {"a newer version", [](Checkpoint& c) { c.set_uint("agentcompress.gate.version", 9); },
+       "version 9"},
       {"other tiers",
        [](Checkpoint& c) {
          c.set_strings("agentcompress.gate.tiers", std::vector<std::string>{"tier0", "other"});
@@ -208,22 +210,31 @@ TEST(NgramGate, ABrokenFileIsRefused) {
          c.set_strings("agentcompress.gate.tiers", std::vector<std::string>{"tier0", "tier1", "x"});
        },
        "gate.weights"},
-      {"no weights", [](Checkpoint& c) {
+      {"no weights",
+       [](Checkpoint& c) {
          c.tensors.erase("gate.weights");
          std::erase(c.tensor_order, "gate.weights");
-       }, "gate.weights"},
-      {"no earnings", [](Checkpoint& c) {
+       },
+       "gate.weights"},
+      {"no earnings",
+       [](Checkpoint& c) {
          c.tensors.erase("gate.calibration.earned");
          std::erase(c.tensor_order, "gate.calibration.earned");
-       }, "gate.calibration.earned"},
-      {"few bits", [](Checkpoint& c) {
+       },
+       "gate.calibration.earned"},
+      {"few bits",
+       [](Checkpoint& c) {
          c.set_integers("agentcompress.gate.seen", std::vector<int32_t>{1, 2});
-       }, "seen"},
-      {"a weight without end", [](Checkpoint& c) {
-         auto bytes = c.add_tensor("gate.bias", WeightFormat::kF32, std::vector<int64_t>{1, 2}).value();
+       },
+       "seen"},
+      {"a weight without end",
+       [](Checkpoint& c) {
+         auto bytes =
+             c.add_tensor("gate.bias", WeightFormat::kF32, std::vector<int64_t>{1, 2}).value();
          const float values[2] = {0.0f, INFINITY};
          std::memcpy(bytes.data(), values, sizeof values);
-       }, "gate.bias"},
+       },
+       "gate.bias"},
   };
   for (const Case& each : cases) {
     Checkpoint checkpoint = paper_with({"tier0", "tier1"}).to_checkpoint();

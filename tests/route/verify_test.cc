@@ -1,5 +1,5 @@
-// Checks of drafts: on right answers to the research tasks, on the same answers with a fact changed,
-// and on small cases.
+// Checks of drafts: on right answers to the research tasks, on the same answers with a fact
+// changed, and on small cases.
 #include "runtime/route/verify.h"
 
 #include <gmock/gmock.h>
@@ -16,9 +16,11 @@ using ::testing::IsEmpty;
 
 TEST(Verify, FactsMustBeInThePrompt) {
   const std::string prompt = "Cite: Hopfield, John (1982) Neural networks, PNAS 79, pp. 2554-2558";
-  EXPECT_TRUE(check_draft(prompt, "Hopfield, J. (1982). Neural networks. PNAS, 79, 2554-58.").passes());
-  EXPECT_THAT(check_draft(prompt, "Hopfield, J. (1983). Neural networks. PNAS, 79, 2554-58.").ungrounded,
-              ElementsAre("1983"));
+  EXPECT_TRUE(
+      check_draft(prompt, "Hopfield, J. (1982). Neural networks. PNAS, 79, 2554-58.").passes());
+  EXPECT_THAT(
+      check_draft(prompt, "Hopfield, J. (1983). Neural networks. PNAS, 79, 2554-58.").ungrounded,
+      ElementsAre("1983"));
   EXPECT_TRUE(check_draft(prompt, "Hopfieldian (1982). Neural networks. PNAS, 79.").passes())
       << "the same beginning counts as another form of a word";
   EXPECT_THAT(check_draft(prompt, "Marlow, J. (1982). Neural networks. PNAS, 79.").ungrounded,
@@ -40,8 +42,9 @@ TEST(Verify, TablesAndCounts) {
 }
 
 TEST(Verify, KnowledgeOfItsOwnIsNotHeldToThePrompt) {
-  const DraftCheck check = check_draft(
-      "When was Darwin born?", "Charles Darwin came into the world in Shrewsbury, England, in 1809.");
+  const DraftCheck check =
+      check_draft("When was Darwin born?",
+                  "Charles Darwin came into the world in Shrewsbury, England, in 1809.");
   EXPECT_FALSE(check.transforms);
   EXPECT_TRUE(check.passes());
 }
@@ -106,7 +109,9 @@ TEST_P(OfTasks, AChangedNumberIsFound) {
     // A digit within a number of three or more.
     std::vector<size_t> places;
     for (size_t i = 1; i + 1 < task.answer.size(); ++i) {
-      const auto digit = [&](size_t at) { return task.answer[at] >= '0' && task.answer[at] <= '9'; };
+      const auto digit = [&](size_t at) {
+        return task.answer[at] >= '0' && task.answer[at] <= '9';
+      };
       if (digit(i - 1) && digit(i) && digit(i + 1)) places.push_back(i);
     }
     if (places.empty() || !check_draft(task.prompt, task.answer).transforms) continue;

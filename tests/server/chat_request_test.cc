@@ -36,7 +36,8 @@ TEST(ChatRequest, WhatClientsSend) {
   EXPECT_EQ(request.temperature, 0.5f);
   EXPECT_EQ(request.seed, UINT64_MAX);
   EXPECT_THAT(request.stop, ElementsAre("x", "yy"));
-  const ChatRequest least = read(R"({"model":"m","messages":[{"role":"user","content":"hi"}],"stop":"z"})");
+  const ChatRequest least =
+      read(R"({"model":"m","messages":[{"role":"user","content":"hi"}],"stop":"z"})");
   EXPECT_FALSE(least.stream);
   EXPECT_FALSE(least.max_tokens || least.temperature || least.seed);
   EXPECT_THAT(least.stop, ElementsAre("z"));
@@ -60,8 +61,10 @@ TEST(ChatRequest, MistakesAreNamed) {
       {R"({"model":"m","messages":[]})", "messages", "list of 1"},
       {R"({"model":"m","messages":["hi"]})", "messages[0]", "expected an object"},
       {R"({"model":"m","messages":[{"content":"hi"}]})", "messages[0].role", "role"},
-      {R"({"model":"m","messages":[{"role":"king","content":"hi"}]})", "messages[0].role", "not a role"},
-      {R"({"model":"m","messages":[{"role":"user","content":5}]})", "messages[0].content", "a string"},
+      {R"({"model":"m","messages":[{"role":"king","content":"hi"}]})", "messages[0].role",
+       "not a role"},
+      {R"({"model":"m","messages":[{"role":"user","content":5}]})", "messages[0].content",
+       "a string"},
       {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url"}]}]})",
        "messages[0].content", "type 'text'"},
       {WITH(R"("max_tokens": 0)"), "max_tokens", "whole number from 1"},

@@ -17,14 +17,16 @@ TEST(HttpGuard, NamesOfThisMachine) {
     EXPECT_EQ(status_with({{"host", host}}), 200) << host;
   }
   for (const char* host :
-       {"", "127.0.0.1", "localhost", "127.0.0.1:80", "127.0.0.1:8080.evil.example", "localhost.:8080",
-        "LOCALHOST:8080", "127.0.0.1.evil:8080", "10.0.0.1:8080", "192.168.0.1:8080", "lab.local:8080",
-        "evil.example:8080", "127.0.0.1:08080", " 127.0.0.1:8080", "0.0.0.0:8080", "127.1:8080"}) {
+       {"", "127.0.0.1", "localhost", "127.0.0.1:80", "127.0.0.1:8080.evil.example",
+        "localhost.:8080", "LOCALHOST:8080", "127.0.0.1.evil:8080", "10.0.0.1:8080",
+        "192.168.0.1:8080", "lab.local:8080", "evil.example:8080", "127.0.0.1:08080",
+        " 127.0.0.1:8080", "0.0.0.0:8080", "127.1:8080"}) {
     EXPECT_EQ(status_with({{"host", host}}), 403) << host;
   }
   EXPECT_EQ(status_with({}), 400);
   EXPECT_EQ(status_with({{"host", "127.0.0.1:8080"}, {"host", "127.0.0.1:8080"}}), 400);
-  EXPECT_EQ(status_with({{"host", "lab.example:8080"}}, {.port = 8080, .hosts = {"lab.example"}}), 200);
+  EXPECT_EQ(status_with({{"host", "lab.example:8080"}}, {.port = 8080, .hosts = {"lab.example"}}),
+            200);
   EXPECT_EQ(status_with({{"host", "localhost"}}, {.port = 80}), 200);
 }
 

@@ -24,9 +24,9 @@ class HttpServerTest : public testing::Test {
     options.port = 0;
     if (!handler) {
       handler = [](HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
-        exchange->respond(200, {{"x-test", "yes"}},
-                          fmt::format("{} {} {} {}", request.method, request.path, request.query,
-                                      request.body));
+        exchange->respond(
+            200, {{"x-test", "yes"}},
+            fmt::format("{} {} {} {}", request.method, request.path, request.query, request.body));
       };
     }
     auto made = HttpServer::listen(options, std::move(handler));
@@ -88,10 +88,11 @@ TEST_F(HttpServerTest, LimitsAreKept) {
   EXPECT_THAT(answer("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n80\r\n" +
                      std::string(128, 'b') + "\r\n0\r\n\r\n"),
               StartsWith("HTTP/1.1 413"));
-  for (const char* garbage : {"\x16\x03\x01\x02 not http\r\n\r\n", "GET /\r\n\r\n",
-                              "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-                              "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-                              "GET / HTTP/1.1\r\nBad Name: x\r\n\r\n"}) {
+  for (const char* garbage :
+       {"\x16\x03\x01\x02 not http\r\n\r\n", "GET /\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "GET / HTTP/1.1\r\nBad Name: x\r\n\r\n"}) {
     EXPECT_THAT(answer(garbage), StartsWith("HTTP/1.1 400")) << garbage;
   }
 }
@@ -140,7 +141,8 @@ TEST_F(HttpServerTest, AnExchangeThatIsDroppedIsAnError) {
 
 TEST_F(HttpServerTest, WhoeverAnswersLearnsThatTheClientHasLeft) {
   std::promise<std::shared_ptr<HttpExchange>> taken;
-  start({}, [&](HttpRequest, std::shared_ptr<HttpExchange> exchange) { taken.set_value(exchange); });
+  start({},
+        [&](HttpRequest, std::shared_ptr<HttpExchange> exchange) { taken.set_value(exchange); });
   RawClient client(server_->port());
   client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   const auto exchange = taken.get_future().get();
@@ -156,7 +158,8 @@ TEST_F(HttpServerTest, WhoeverAnswersLearnsThatTheClientHasLeft) {
 
 TEST_F(HttpServerTest, StopsWhenAnswersAreGiven) {
   std::promise<std::shared_ptr<HttpExchange>> taken;
-  start({}, [&](HttpRequest, std::shared_ptr<HttpExchange> exchange) { taken.set_value(exchange); });
+  start({},
+        [&](HttpRequest, std::shared_ptr<HttpExchange> exchange) { taken.set_value(exchange); });
   RawClient idle(server_->port()), busy(server_->port());
   busy.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   auto exchange = taken.get_future().get();

@@ -1,5 +1,5 @@
-// The service over a real socket, asked by the project's own client and by raw bytes; engines and the
-// remote behind it are faked.
+// The service over a real socket, asked by the project's own client and by raw bytes; engines and
+// the remote behind it are faked.
 #include "runtime/server/service.h"
 
 #include <future>
@@ -45,20 +45,21 @@ class ServiceTest : public RouterTest {
   }
   std::string raw(const std::string& body, const std::string& path = "/v1/chat/completions") {
     RawClient sender(server_->port());
-    sender.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n"
-                            "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
-                            path, server_->port(), body.size(), body));
+    sender.send(
+        fmt::format("POST {} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n"
+                    "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+                    path, server_->port(), body.size(), body));
     return sender.read_all();
   }
   std::string get(const std::string& path) {
     RawClient sender(server_->port());
-    sender.send(fmt::format("GET {} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n", path,
-                            server_->port()));
+    sender.send(fmt::format("GET {} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n",
+                            path, server_->port()));
     return sender.read_all();
   }
   static std::string body_of(const std::string& prompt, const std::string& more = "") {
-    return fmt::format(R"({{"model":"auto","messages":[{{"role":"user","content":"{}"}}]{}}})", prompt,
-                       more);
+    return fmt::format(R"({{"model":"auto","messages":[{{"role":"user","content":"{}"}}]{}}})",
+                       prompt, more);
   }
 
   std::unique_ptr<ChatService> service_;
@@ -69,12 +70,11 @@ class ServiceTest : public RouterTest {
 TEST_F(ServiceTest, AnswersTheProjectsOwnClient) {
   serve();
   std::string streamed;
-  const auto answer = client("auto")->complete({.messages = {{"user", kEasy}},
-                                                .stop = {},
-                                                .on_text = [&](std::string_view piece) {
-                                                  streamed += piece;
-                                                  return true;
-                                                }});
+  const auto answer = client("auto")->complete(
+      {.messages = {{"user", kEasy}}, .stop = {}, .on_text = [&](std::string_view piece) {
+         streamed += piece;
+         return true;
+       }});
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(answer->text, kWhole);
   EXPECT_EQ(streamed, kWhole);
@@ -124,9 +124,10 @@ TEST_F(ServiceTest, MistakesHaveTheShapeThatClientsKnow) {
   stranger.send("GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n");
   EXPECT_THAT(stranger.read_until("error"), StartsWith("HTTP/1.1 403"));
   RawClient form(server_->port());
-  form.send(fmt::format("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{}\r\n"
-                        "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}",
-                        server_->port()));
+  form.send(
+      fmt::format("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{}\r\n"
+                  "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}",
+                  server_->port()));
   EXPECT_THAT(form.read_until("error"), StartsWith("HTTP/1.1 415"));
 }
 
@@ -164,7 +165,8 @@ TEST_F(ServiceTest, AFullQueueSaysSo) {
   for (auto& answer : answers) {
     const std::string text = answer.get();
     if (text.starts_with("HTTP/1.1 200")) ++n_answered;
-    if (text.starts_with("HTTP/1.1 429") && text.find("retry-after: 1") != std::string::npos) ++n_refused;
+    if (text.starts_with("HTTP/1.1 429") && text.find("retry-after: 1") != std::string::npos)
+      ++n_refused;
   }
   EXPECT_EQ(n_answered, 2);
   EXPECT_EQ(n_refused, 4);

@@ -59,12 +59,14 @@ TEST_P(MuonTest, SingularValuesGoToOneAndVectorsStay) {
 }
 
 TEST_P(MuonTest, AnyShapeBecomesNearlyOrthogonal) {
-  for (const auto& [m, n] : {std::pair<size_t, size_t>{1, 1}, {7, 33}, {32, 32}, {40, 96}, {64, 200}}) {
+  for (const auto& [m, n] :
+       {std::pair<size_t, size_t>{1, 1}, {7, 33}, {32, 32}, {40, 96}, {64, 200}}) {
     const std::vector<float> made = orthogonal(random_matrix(m * n, m), m, n);
     // Rows of a random matrix this wide are far from parallel: no singular value is near nothing,
     // but for the square one.
     double squares = 0;
-    for (const float value : made) squares += static_cast<double>(value) * static_cast<double>(value);
+    for (const float value : made)
+      squares += static_cast<double>(value) * static_cast<double>(value);
     EXPECT_GT(squares, 0.4 * static_cast<double>(m)) << m << "x" << n;
     EXPECT_LT(squares, 1.5 * static_cast<double>(m)) << m << "x" << n;
   }
@@ -73,9 +75,9 @@ TEST_P(MuonTest, AnyShapeBecomesNearlyOrthogonal) {
 }
 
 TEST_P(MuonTest, TheSameBitsForAnyNumberOfThreads) {
-  const std::vector<MuonMatrix> matrices = {
-      {.offset = 0, .n_rows = 40, .n_cols = 24}, {.offset = 960, .n_rows = 8, .n_cols = 64},
-      {.offset = 1504, .n_rows = 16, .n_cols = 16}};
+  const std::vector<MuonMatrix> matrices = {{.offset = 0, .n_rows = 40, .n_cols = 24},
+                                            {.offset = 960, .n_rows = 8, .n_cols = 64},
+                                            {.offset = 1504, .n_rows = 16, .n_cols = 16}};
   constexpr size_t kSize = 1800;
   std::vector<float> first;
   for (const int n_threads : {1, 2, 3}) {
