@@ -65,9 +65,9 @@ class Session final : public std::enable_shared_from_this<Session> {
 
 class Exchange final : public HttpExchange {
  public:
-  Exchange(std::weak_ptr<Session> session, asio::io_context& io, uint64_t turn,
+  Exchange(std::weak_ptr<Session> session, std::shared_ptr<asio::io_context> io, uint64_t turn,
            std::shared_ptr<CancelFlag> gone)
-      : session_(std::move(session)), io_(io), turn_(turn), gone_(std::move(gone)) {}
+      : session_(std::move(session)), io_(std::move(io)), turn_(turn), gone_(std::move(gone)) {}
   ~Exchange() override {
     // Whoever dropped it without an answer has failed; the client must not wait for ever.
     if (!begun_) {
@@ -106,13 +106,13 @@ class Exchange final : public HttpExchange {
  private:
   template <class Action>
   void to_session(Action action) {
-    asio::post(io_, [weak = session_, action = std::move(action)]() mutable {
+    asio::post(*io_, [weak = session_, action = std::move(action)]() mutable {
       if (const auto session = weak.lock()) action(*session);
     });
   }
 
   std::weak_ptr<Session> session_;
-  asio::io_context& io_;
+  std::shared_ptr<asio::io_context> io_;  // outlives the server where an answer does
   uint64_t turn_;
   std::shared_ptr<CancelFlag> gone_;
   bool begun_ = false, done_ = false;
@@ -121,7 +121,7 @@ class Exchange final : public HttpExchange {
 class Server final : public HttpServer {
  public:
   Server(const HttpServerOptions& options, HttpHandler handler)
-      : options_(options), handler_(std::move(handler)), acceptor_(io_), deadline_(io_) {}
+      : options_(options), handler_(std::move(handler)), acceptor_(*io_), deadline_(*io_) {}
   ~Server() override {
     for (const auto& session : sessions_) session->close();
     sessions_.clear();
@@ -154,10 +154,10 @@ class Server final : public HttpServer {
   void run(std::chrono::milliseconds drain) override {
     drain_ = drain;
     accept();
-    io_.run();
+    io_->run();
   }
   void stop() override {
-    asio::post(io_, [this] { begin_to_stop(); });
+    asio::post(*io_, [this] { begin_to_stop(); });
   }
 
   void add(const std::shared_ptr<Session>& session) { sessions_.insert(session); }
@@ -168,7 +168,7 @@ class Server final : public HttpServer {
   bool stopping() const { return stopping_; }
   const HttpServerOptions& options() const { return options_; }
   const HttpHandler& handler() const { return handler_; }
-  asio::io_context& io() { return io_; }
+  const std::shared_ptr<asio::io_context>& io() { return io_; }
 
  private:
   void accept() {
@@ -202,7 +202,7 @@ class Server final : public HttpServer {
 
   HttpServerOptions options_;
   HttpHandler handler_;
-  asio::io_context io_{1};
+  std::shared_ptr<asio::io_context> io_ = std::make_shared<asio::io_context>(1);
   tcp::acceptor acceptor_;
   asio::steady_timer deadline_;
   std::chrono::milliseconds drain_{0};

@@ -24,18 +24,21 @@ class ServiceTest : public RouterTest {
     options.version = "1.2.3";
     service_ = std::make_unique<ChatService>(std::move(router_),
                                              std::vector<std::string>{"auto", "q4"}, options);
-    auto made = HttpServer::listen({.port = 0}, [this](auto request, auto exchange) {
-      service_->handle(std::move(request), std::move(exchange));
-    });
+    auto made =
+        HttpServer::listen({.port = 0}, [service = service_.get()](auto request, auto exchange) {
+          service->handle(std::move(request), std::move(exchange));
+        });
     ASSERT_TRUE(made) << made.error().message;
     server_ = std::move(*made);
     service_->set_guard({.port = server_->port()});
     thread_ = std::thread([this] { server_->run(100ms); });
   }
+  // What still waits for an answer when the server is gone must not touch it.
   void TearDown() override {
-    service_.reset();
     if (server_) server_->stop();
     if (thread_.joinable()) thread_.join();
+    server_.reset();
+    service_.reset();
   }
   std::unique_ptr<RemoteClient> client(const std::string& model) {
     RemoteOptions options;
