@@ -190,7 +190,6 @@ void ChatService::answer(const Job& job) {
     exchange.write(std::string(kDoneEvent));
     return exchange.finish();
   }
-  ++n_answered_;
   const bool broken = answer->interrupted.has_value() || answer->receipt.finish == "cancelled";
   if (!asked.stream) {
     if (broken) {

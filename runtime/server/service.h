@@ -58,7 +58,6 @@ class ChatService {
   std::vector<std::string> models_;
   ServiceOptions options_;
   HttpGuard guard_;
-  uint64_t n_answered_ = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;
