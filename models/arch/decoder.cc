@@ -104,7 +104,8 @@ BlockValues run_feed_forward_block(Backend& backend, const Model& model, int32_t
   return add_feed_forward(backend, model, model.layers[static_cast<size_t>(index)], x);
 }
 
-Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows) {
+Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows,
+              Value* hidden) {
   const ModelConfig& config = model.config;
   const auto n_layers = static_cast<int32_t>(config.layers.size());
   Value x = backend.embed(model.embedding);
@@ -147,6 +148,7 @@ Value forward(Backend& backend, const Model& model, std::span<const int32_t> log
       backend.end_scope();
     }
   }
+  if (hidden != nullptr) *hidden = x;
   const Value n = backend.rms_norm(x, model.output_norm, config.norm_epsilon);
   const Value logits = linear(backend, n, model.output);
   if (config.logit_softcap > 0) backend.softcap(logits, config.logit_softcap);

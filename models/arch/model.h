@@ -115,8 +115,10 @@ void set_level(Backend& backend, const Model& model, int32_t level);
 // The forward pass. REQUIRES: backend.begin_step was called with a batch; logit_rows ascend and
 // stay valid until end_step. Returns the logits [logit_rows.size(), n_vocab] of those rows of the
 // batch, or no value (id -1) when there are none: then only the cache is filled. end_step() is the
-// caller's.
-Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows);
+// caller's. `hidden`, where it is wanted: what the last norm reads for the same rows,
+// [logit_rows.size(), d_model].
+Value forward(Backend& backend, const Model& model, std::span<const int32_t> logit_rows,
+              Value* hidden = nullptr);
 
 // What the linear layers of one block read, [n_tokens, n] each.
 struct BlockValues {

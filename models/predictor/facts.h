@@ -14,6 +14,7 @@
 namespace ac::predictor {
 
 inline constexpr std::string_view kGateTensorPrefix = "gate.";
+inline constexpr std::string_view kDraftTensorPrefix = "draft.";
 
 // Errors: kInvalidArgument (2..8 names, all different, none empty or overlong).
 Status check_tier_names(std::span<const std::string> names);

@@ -67,27 +67,24 @@ void RetentionTest::add(double full, double earned) {
   n_ += 1;
 }
 
-Guarantee guarantee(const CalibrationTable& table, double retain, double confidence) {
+Guarantee guarantee_of_rule(
+    size_t n_rows, double retain, double confidence,
+    const std::function<RuleOutcome(size_t row, double allowance)>& outcome) {
   Guarantee out;
   out.retain = retain;
   out.confidence = confidence;
-  out.n_rows = table.n_rows();
-  const size_t n_rows = table.n_rows(), n_tiers = table.n_tiers;
+  out.n_rows = n_rows;
   if (n_rows == 0) return out;
   for (const double allowance : kAllowances) {
     RetentionTest test(retain, confidence, n_rows);
     double all_earned = 0, all_full = 0;
     size_t n_kept = 0;
     for (size_t row = 0; row < n_rows; ++row) {
-      const std::span<const float> predicted(&table.predicted[row * n_tiers], n_tiers);
-      const float* const of_row = &table.earned[row * n_tiers];
-      const size_t tier = accepted_tier(predicted, allowance);
-      const auto full = static_cast<double>(of_row[n_tiers - 1]);
-      const auto earned = static_cast<double>(of_row[tier]);
-      test.add(full, earned);
-      all_earned += earned;
-      all_full += full;
-      n_kept += tier + 1 < n_tiers ? 1 : 0;
+      const RuleOutcome of_row = outcome(row, allowance);
+      test.add(of_row.full, of_row.earned);
+      all_earned += of_row.earned;
+      all_full += of_row.full;
+      n_kept += of_row.kept ? 1 : 0;
     }
     if (!test.certain()) break;
     out.allowance = allowance;
@@ -95,6 +92,16 @@ Guarantee guarantee(const CalibrationTable& table, double retain, double confide
     out.retained = all_full > 0 ? all_earned / all_full : 1;
   }
   return out;
+}
+
+Guarantee guarantee(const CalibrationTable& table, double retain, double confidence) {
+  const size_t n_tiers = table.n_tiers;
+  return guarantee_of_rule(
+      table.n_rows(), retain, confidence, [&](size_t row, double allowance) -> RuleOutcome {
+        const std::span<const float> predicted(&table.predicted[row * n_tiers], n_tiers);
+        const size_t tier = accepted_tier(predicted, allowance);
+        return table.outcome(row, tier);
+      });
 }
 
 }  // namespace ac

@@ -15,11 +15,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
 namespace ac {
+
+// What a rule makes of one prompt.
+struct RuleOutcome {
+  double full = 0, earned = 0;  // success of the full model, and of what answered; in [0, 1]
+  bool kept = false;            // it does not go to the full model
+};
 
 // Labels that the gate did not learn from, with what it predicted for them.
 struct CalibrationTable {
@@ -27,6 +34,12 @@ struct CalibrationTable {
   std::vector<float> predicted;  // [n_rows, n_tiers], the last tier is the full model
   std::vector<float> earned;     // [n_rows, n_tiers], in [0, 1]
   size_t n_rows() const { return n_tiers == 0 ? 0 : predicted.size() / n_tiers; }
+  // Where `tier` answers.
+  RuleOutcome outcome(size_t row, size_t tier) const {
+    const float* const of_row = &earned[row * n_tiers];
+    return {static_cast<double>(of_row[n_tiers - 1]), static_cast<double>(of_row[tier]),
+            tier + 1 < n_tiers};
+  }
 };
 
 // The cheapest tier of a row that the gate accepts at this allowance: n_tiers - 1 is the full
@@ -62,5 +75,10 @@ struct Guarantee {
   size_t n_rows = 0;
 };
 Guarantee guarantee(const CalibrationTable& table, double retain, double confidence);
+
+// The same for any rule with an allowance. Rows are taken in their order.
+Guarantee guarantee_of_rule(
+    size_t n_rows, double retain, double confidence,
+    const std::function<RuleOutcome(size_t row, double allowance)>& outcome);
 
 }  // namespace ac

@@ -5,18 +5,18 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 
 #include "models/predictor/facts.h"
+#include "models/predictor/gate_tensors.h"
 
 namespace ac {
 namespace {
 
+using predictor::check_count, predictor::check_values, predictor::kMaxWeight;
+using predictor::read_matrix, predictor::write_matrix;
+
 constexpr uint32_t kVersion = 1;
 constexpr size_t kSeenWords = kSeenBits / 32;
-constexpr int64_t kMaxCalibrationRows = 1'000'000;
-// A weight beyond this is refused: below it no prompt can make a logit overflow.
-constexpr float kMaxWeight = 1e4f;
 
 constexpr const char* kKeyVersion = "agentcompress.gate.version";
 constexpr const char* kKeyTiers = "agentcompress.gate.tiers";
@@ -27,20 +27,6 @@ constexpr const char* kWeights = "gate.weights";
 constexpr const char* kBias = "gate.bias";
 constexpr const char* kPredicted = "gate.calibration.predicted";
 constexpr const char* kEarned = "gate.calibration.earned";
-
-Status check_values(std::span<const float> values, float low, float high, std::string_view what) {
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (values[i] >= low && values[i] <= high) continue;
-    return fail(ErrorCode::kInvalidArgument, "{}: value {} is {}, expected {} to {}", what, i,
-                values[i], low, high);
-  }
-  return {};
-}
-
-Status check_count(size_t found, size_t expected, std::string_view what) {
-  if (found == expected) return {};
-  return fail(ErrorCode::kInvalidArgument, "{}: {} values, expected {}", what, found, expected);
-}
 
 Status check_parts(const NgramGate::Parts& parts) {
   AC_TRY_STATUS(predictor::check_tier_names(parts.tiers));
@@ -63,24 +49,6 @@ Status check_parts(const NgramGate::Parts& parts) {
   return {};
 }
 
-// `n_rows` below 0: any number of them.
-Result<std::vector<float>> read_matrix(const Checkpoint& checkpoint, const char* name,
-                                       int64_t n_rows, int64_t n_cols) {
-  AC_TRY(const TensorView view, checkpoint.tensor(name));
-  const bool fits = view.format == WeightFormat::kF32 && view.n_axes == 2 &&
-                    view.shape[1] == n_cols && view.shape[0] <= kMaxCalibrationRows &&
-                    (n_rows < 0 || view.shape[0] == n_rows);
-  if (!fits || view.empty() ||
-      view.size_bytes != static_cast<uint64_t>(view.shape[0] * n_cols) * sizeof(float)) {
-    return fail(ErrorCode::kCorruptFile, "tensor {}: {} axes [{}, {}], expected F32 [{}, {}]", name,
-                view.n_axes, view.shape[0], view.shape[1],
-                n_rows < 0 ? "rows" : std::to_string(n_rows), n_cols);
-  }
-  std::vector<float> values(static_cast<size_t>(view.shape[0] * n_cols));
-  std::memcpy(values.data(), view.data, view.size_bytes);
-  return values;
-}
-
 Result<NgramGate::Parts> read_parts(const Checkpoint& checkpoint) {
   NgramGate::Parts parts;
   AC_TRY(parts.tiers, predictor::read_names(checkpoint, kKeyTiers));
@@ -99,14 +67,6 @@ Result<NgramGate::Parts> read_parts(const Checkpoint& checkpoint) {
   }
   AC_TRY(parts.facts, predictor::read_facts(checkpoint, kFactsPrefix));
   return parts;
-}
-
-Status write_matrix(Checkpoint& checkpoint, const char* name, std::span<const float> values,
-                    int64_t n_cols) {
-  const int64_t shape[] = {static_cast<int64_t>(values.size()) / n_cols, n_cols};
-  AC_TRY(const std::span<std::byte> bytes, checkpoint.add_tensor(name, WeightFormat::kF32, shape));
-  std::memcpy(bytes.data(), values.data(), values.size_bytes());
-  return {};
 }
 
 size_t bit_of(uint64_t hash) { return static_cast<size_t>(hash >> 32) % kSeenBits; }

@@ -66,10 +66,11 @@ Result<Predictor::Parts> read_parts(const Checkpoint& checkpoint) {
 
   parts.parameters.resize(static_cast<size_t>(predictor::offsets_for(n_tiers).total));
   const std::vector<ParameterBlock> blocks = predictor::parameter_blocks(n_tiers);
-  // The n-gram gate's are beside them.
+  // Those of the other gates are beside them.
   const auto n_own = std::count_if(
       checkpoint.tensors.begin(), checkpoint.tensors.end(), [](const auto& tensor) {
-        return !tensor.first.starts_with(predictor::kGateTensorPrefix);
+        return !tensor.first.starts_with(predictor::kGateTensorPrefix) &&
+               !tensor.first.starts_with(predictor::kDraftTensorPrefix);
       });
   if (static_cast<size_t>(n_own) != blocks.size()) {
     return fail(ErrorCode::kCorruptFile, "{} tensors, expected {}", n_own, blocks.size());

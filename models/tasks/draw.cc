@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "models/tasks/alternation.h"
+
 namespace ac::tasks {
 namespace {
 
@@ -28,14 +30,19 @@ Draw::Draw(uint64_t seed, uint64_t salt, Field field, Split split, Wording wordi
   if (wording == Wording::kRespelled) respelling_.emplace(rng_.next(), kRespelledShare);
 }
 
-const std::vector<std::string>& Draw::list(std::string_view key) {
-  const Lexicon& words = lexicon();
+std::string Draw::name_of_list(std::string_view key) const {
   std::string name(key);
   name += '.';
   name += field_name(field_);
-  if (!words.has(name)) name = key;
-  const std::vector<std::string>& listed = words.list(name, split_);
-  if (!respelling_ || !is_content(name)) return listed;
+  return lexicon().has(name) ? name : std::string(key);
+}
+
+bool Draw::respells(std::string_view name) const { return respelling_ && is_content(name); }
+
+const std::vector<std::string>& Draw::list(std::string_view key) {
+  const std::string name = name_of_list(key);
+  const std::vector<std::string>& listed = lexicon().list(name, split_);
+  if (!respells(name)) return listed;
   std::vector<std::string>& respelled = respelled_[name];
   if (respelled.empty()) {
     for (const std::string& entry : listed) respelled.push_back(respelling_->entry(name, entry));
@@ -43,10 +50,26 @@ const std::vector<std::string>& Draw::list(std::string_view key) {
   return respelled;
 }
 
+std::vector<std::string> Draw::some(std::string_view key, size_t n) {
+  const std::string name = name_of_list(key);
+  std::vector<std::string> entries = lexicon().list(name, split_);
+  AC_CHECK(entries.size() >= n);
+  shuffle(entries);
+  entries.resize(n);
+  if (!respells(name)) return entries;
+  for (std::string& entry : entries) entry = respelling_->entry(name, entry);
+  return entries;
+}
+
 const std::string& Draw::word(std::string_view key) {
-  const std::string& picked = pick(list(key));
-  if (!respelling_ || !Respelling::is_free(key)) return picked;
-  return phrases_.emplace_back(respelling_->phrase(key, picked));
+  const std::string name = name_of_list(key);
+  const std::string* picked = &pick(lexicon().list(name, split_));
+  if (respells(name)) return phrases_.emplace_back(respelling_->entry(name, *picked));
+  if (has_alternations(*picked)) {
+    picked = &phrases_.emplace_back(chosen(*picked, [this](size_t n) { return below(n); }));
+  }
+  if (!respelling_ || !Respelling::is_free(key)) return *picked;
+  return phrases_.emplace_back(respelling_->phrase(key, *picked));
 }
 
 std::string Draw::code() {
@@ -66,11 +89,8 @@ std::string Draw::term() {
 }
 
 std::vector<std::string> Draw::quantities(size_t n) {
-  std::vector<std::string> modifiers = list("quantity.of");
-  std::vector<std::string> nouns = list("quantity.what");
-  shuffle(modifiers);
-  shuffle(nouns);
-  AC_CHECK(modifiers.size() >= n && nouns.size() >= n);
+  const std::vector<std::string> modifiers = some("quantity.of", n);
+  const std::vector<std::string> nouns = some("quantity.what", n);
   std::vector<std::string> result;
   std::vector<std::string> taken;
   while (result.size() < n) {

@@ -48,8 +48,11 @@ class Draw {
     for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[below(i)]);
   }
 
-  // The list of `key`, or of "key.<field>" where the data have that.
+  // The list of `key`, or of "key.<field>" where the data have that. Phrases may stand for several
+  // (alternation.h); word() chooses among them.
   const std::vector<std::string>& list(std::string_view key);
+  // `n` entries of the list, in any order. REQUIRES: it has as many.
+  std::vector<std::string> some(std::string_view key, size_t n);
   // Valid as long as this.
   const std::string& word(std::string_view key);
   // A pattern of `key`, its slots filled. What is drawn for the slots is drawn before the pattern,
@@ -64,12 +67,15 @@ class Draw {
   std::vector<std::string> quantities(size_t n);
 
  private:
+  std::string name_of_list(std::string_view key) const;
+  bool respells(std::string_view name) const;
+
   Rng rng_;
   Field field_;
   Split split_;
   std::optional<Respelling> respelling_;
   std::map<std::string, std::vector<std::string>> respelled_;  // lists that were asked for
-  std::deque<std::string> phrases_;                            // that were respelled
+  std::deque<std::string> phrases_;                            // made for this instance
 };
 
 }  // namespace ac::tasks

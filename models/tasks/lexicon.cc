@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "models/tasks/alternation.h"
 #include "models/tasks/text.h"
 
 namespace ac::tasks {
@@ -96,6 +97,9 @@ Result<Lexicon> Lexicon::parse(std::span<const File> files) {
       }
       auto entry = unescape(line);
       if (!entry) return with_context(entry.error(), where);
+      if (const Status checked = check_alternations(*entry); !checked) {
+        return with_context(checked.error(), where);
+      }
       list->push_back(std::move(*entry));
     }
   }

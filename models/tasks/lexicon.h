@@ -2,7 +2,8 @@
 //
 // A file is a row of sections, `[key split]`, one entry a line. The split is train, calibration or
 // evaluation, or `all` for what every split may use (units, words that carry a sign, layouts).
-// Lines that begin with # and empty lines are skipped; `\n` in an entry is a line break.
+// Lines that begin with # and empty lines are skipped; `\n` in an entry is a line break, `<a|b>` a
+// choice (alternation.h).
 #pragma once
 
 #include <array>

@@ -65,9 +65,7 @@ class BaseTrainer {
     say("reading the checkpoint");
     AC_TRY(TrainState state, load_train_state(state_path()));
     if (state.recipe != recipe_.canonical) {
-      return fail(ErrorCode::kInvalidArgument,
-                  "{}: was begun with another recipe; train without resuming, or to another file",
-                  state_path());
+      AC_TRY_STATUS(take_new_recipe(state.recipe));
     }
     parameters_ = std::move(state.parameters);
     place_ = state.place;
@@ -80,6 +78,24 @@ class BaseTrainer {
     std::ranges::copy(state.square, trainer_->optimizer().square().begin());
     trainer_->optimizer().resume_at(place_.step);
     return read_log();
+  }
+
+  Status take_new_recipe(const std::string& before) {
+    if (!options_.new_recipe) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "{}: was begun with another recipe; go on with --new-recipe, train without "
+                  "resuming, or to another file",
+                  state_path());
+    }
+    AC_TRY(const BaseRecipe begun, parse_base_recipe(before, state_path()));
+    if (begun.fixed != recipe_.fixed) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "{}: was begun with another model, tokenizer or optimizer ({}), which cannot change "
+                  "on the way",
+                  state_path(), changed_values(recipe_.fixed, begun.fixed));
+    }
+    new_values_ = changed_values(before, recipe_.canonical);
+    return {};
   }
 
   Status read_log() {
@@ -191,6 +207,7 @@ class BaseTrainer {
                     .tokens_per_s = static_cast<double>(done.n_tokens) / std::max(seconds, 1e-9),
                     .learning_rate = static_cast<double>(rate),
                     .gradient_length = done.gradient_length});
+    log_.back().new_values = std::exchange(new_values_, {});
     if (place_.step % recipe_.evaluate_every == 0) AC_TRY_STATUS(look_at_held_out());
     if (options_.on_step) {
       const double per_step = seconds_between(begin_, clock_.now()) /
@@ -259,6 +276,7 @@ class BaseTrainer {
   TrainPlace place_;
   std::vector<LogPoint> log_;
   std::optional<double> held_out_loss_;
+  std::string new_values_;  // of the recipe, since the run went on with another
   double step_seconds_ = 0;
   int64_t step_tokens_ = 0;
   int64_t n_steps_here_ = 0;

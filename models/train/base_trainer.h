@@ -28,6 +28,9 @@ struct BaseTrainProgress {
 struct BaseTrainOptions {
   std::string out_path{};
   bool resume = false;  // go on from OUT.state, which must be there
+  // Even where the recipe is another one than that of the state, as long as model, tokenizer and
+  // optimiser are the same; the log says what changed.
+  bool new_recipe = false;
   double minutes = 0;   // > 0: stop after so long, with a checkpoint
   int n_threads = 0;
   std::function<void(std::string_view what)> on_stage{};  // before the first step

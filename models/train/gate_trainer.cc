@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
+
+#include "models/train/draft_trainer.h"
 
 namespace ac {
 namespace {
@@ -108,6 +111,32 @@ void learn_novelty(const Labels& labels, const GateExamples& examples,
   parts.usual_novelty = static_cast<float>(novelties[std::min(at, novelties.size() - 1)]);
 }
 
+// None where a variant's labels have no signals. `table`: what the n-gram gate says of the
+// calibration rows.
+Result<std::optional<DraftGate>> draft_gate_of(const GateTrainOptions& options,
+                                               const Labels& labels, const GateExamples& examples,
+                                               std::span<const uint32_t> train,
+                                               std::span<const uint32_t> calibration,
+                                               const CalibrationTable& table) {
+  const size_t n_tiers = options.tiers.size();
+  for (size_t t = 0; t + 1 < n_tiers; ++t) {
+    if (!has_signals(labels, examples, options.tiers[t])) return std::optional<DraftGate>();
+  }
+  AC_TRY(auto predicted, gate_out_of_fold(examples, train, kInnerFolds, options.cancel));
+  for (size_t i = 0; i < calibration.size(); ++i) {
+    for (size_t t = 0; t < n_tiers; ++t) {
+      predicted[t][calibration[i]] = table.predicted[i * n_tiers + t];
+    }
+  }
+  AC_TRY(DraftGate gate,
+         train_draft_gate({.labels = labels,
+                           .examples = examples,
+                           .tiers = options.tiers,
+                           .predicted = predicted},
+                          train, calibration, options.cancel));
+  return std::optional<DraftGate>(std::move(gate));
+}
+
 }  // namespace
 
 Result<GateExamples> gate_examples(const Labels& labels, std::span<const TierSource> tiers) {
@@ -137,8 +166,15 @@ std::vector<GateHead> fit_gate(const GateExamples& examples, std::span<const uin
   return heads;
 }
 
-Result<std::vector<std::vector<float>>> gate_out_of_fold(const GateExamples& examples, int n_folds,
-                                                         const CancelFlag* cancel) {
+std::vector<uint32_t> rows_of(const GateExamples& examples) {
+  std::vector<uint32_t> rows(examples.size());
+  std::iota(rows.begin(), rows.end(), 0u);
+  return rows;
+}
+
+Result<std::vector<std::vector<float>>> gate_out_of_fold(const GateExamples& examples,
+                                                         std::span<const uint32_t> which,
+                                                         int n_folds, const CancelFlag* cancel) {
   std::vector<std::vector<float>> predicted(examples.earned.size(),
                                             std::vector<float>(examples.size()));
   for (int fold = 0; fold < n_folds; ++fold) {
@@ -146,7 +182,7 @@ Result<std::vector<std::vector<float>>> gate_out_of_fold(const GateExamples& exa
       return fail(ErrorCode::kCancelled, "training was stopped in fold {}", fold + 1);
     }
     std::vector<uint32_t> train, test;
-    for (uint32_t row = 0; row < examples.size(); ++row) {
+    for (const uint32_t row : which) {
       (fold_of(examples.hashes[row], n_folds) == fold ? test : train).push_back(row);
     }
     const std::vector<GateHead> heads = fit_gate(examples, train);
@@ -203,9 +239,21 @@ Result<GateReport> train_gate(const GateTrainOptions& options, const Labels& lab
   parts.facts.n_rows = static_cast<uint32_t>(train.size());
   parts.facts.target_retention = static_cast<float>(options.retain);
   parts.facts.target_gain = static_cast<float>(promised.allowance.value_or(-1));
+  AC_TRY(std::optional<DraftGate> draft, draft_gate_of(options, labels, examples, train,
+                                                       calibration, parts.calibration));
+  Guarantee with_draft = promised, with_second = promised;
+  if (draft) {
+    const std::vector<float>& gains = draft->parts().gains;
+    with_draft = draft_guarantee(parts.calibration, gains, {}, options.retain, options.confidence);
+    with_second = draft_guarantee(parts.calibration, gains, {.second = true}, options.retain,
+                                  options.confidence);
+  }
   AC_TRY(NgramGate gate, NgramGate::create(std::move(parts)));
   return GateReport{.gate = std::move(gate),
+                    .draft = std::move(draft),
                     .promised = promised,
+                    .with_draft = with_draft,
+                    .with_second = with_second,
                     .n_train = train.size(),
                     .n_calibration = calibration.size(),
                     .n_test = n_test};

@@ -6,9 +6,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "models/predictor/draft_gate.h"
 #include "models/predictor/ngram_gate.h"
 #include "models/train/evaluate.h"
 #include "models/train/labels.h"
@@ -48,7 +50,10 @@ struct GateTrainOptions {
 
 struct GateReport {
   NgramGate gate;
+  std::optional<DraftGate> draft{};  // where every variant's labels have signals
   Guarantee promised;  // from the calibration rows, for options.retain and options.confidence
+  // The same with the draft gate, without and with second drafts; as `promised` where there is none.
+  Guarantee with_draft, with_second;
   size_t n_train = 0, n_calibration = 0, n_test = 0;
 };
 
@@ -56,9 +61,12 @@ struct GateReport {
 // labels do not have, fewer than 20 rows to learn from or 10 to calibrate with), kCancelled.
 Result<GateReport> train_gate(const GateTrainOptions& options, const Labels& labels);
 
-// What the gate predicts for every row when it learned from the other folds alone.
-// Errors: as train_gate. [n_tiers][n_rows] of GateExamples.
-Result<std::vector<std::vector<float>>> gate_out_of_fold(const GateExamples& examples, int n_folds,
-                                                         const CancelFlag* cancel);
+// What the gate predicts for each of `which` rows when it learned from those of the other folds
+// alone; 0 for the rest. Errors: kCancelled. [n_tiers][n_rows] of GateExamples.
+Result<std::vector<std::vector<float>>> gate_out_of_fold(const GateExamples& examples,
+                                                         std::span<const uint32_t> which,
+                                                         int n_folds, const CancelFlag* cancel);
+// All rows.
+std::vector<uint32_t> rows_of(const GateExamples& examples);
 
 }  // namespace ac

@@ -9,6 +9,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "models/train/label_signals.h"
 #include "runtime/core/file.h"
 #include "runtime/core/json.h"
 
@@ -76,6 +77,7 @@ struct NamedRow {
   LabelRow row;
   std::vector<std::pair<std::string, float>> scores;
   std::vector<std::pair<std::string, std::string>> answers;
+  std::vector<std::pair<std::string, DraftSignals>> signals;
 };
 
 Status read_answers(const Json& object, NamedRow& out) {
@@ -93,6 +95,24 @@ Status read_answers(const Json& object, NamedRow& out) {
                   model.substr(0, 64), value.type_name());
     }
     out.answers.emplace_back(model, *text);
+  }
+  return {};
+}
+
+Status read_signals(const Json& object, NamedRow& out) {
+  const Json* signals = json_find(object, "signals");
+  if (signals == nullptr) return {};
+  if (!signals->is_object() || signals->size() > kMaxModels) {
+    return fail(ErrorCode::kCorruptFile,
+                "field 'signals': expected an object of at most {} objects", kMaxModels);
+  }
+  for (const auto& [model, value] : signals->items()) {
+    if (value.is_null()) continue;
+    auto read = signals_from_json(value);
+    if (!read) {
+      return with_context(read.error(), fmt::format("field 'signals.{}'", model.substr(0, 64)));
+    }
+    out.signals.emplace_back(model, std::move(*read));
   }
   return {};
 }
@@ -148,6 +168,7 @@ Result<NamedRow> parse_row(std::string_view line) {
   }
   AC_TRY_STATUS(read_scores(object, named));
   AC_TRY_STATUS(read_answers(object, named));
+  AC_TRY_STATUS(read_signals(object, named));
   return named;
 }
 
@@ -220,6 +241,12 @@ Result<Labels> parse_labels(std::string_view text, std::string name,
     for (auto& [model, answer] : named.answers) {
       if (const auto column = column_of(labels, model)) {
         named.row.answers[*column] = std::move(answer);
+      }
+    }
+    if (!named.signals.empty()) named.row.signals.resize(labels.models.size());
+    for (auto& [model, signals] : named.signals) {
+      if (const auto column = column_of(labels, model)) {
+        named.row.signals[*column] = std::move(signals);
       }
     }
     labels.rows.push_back(std::move(named.row));

@@ -1,6 +1,7 @@
 // Labels: prompts with the scores that several models earned on them. JSON Lines, an object each:
 //
 //   {"prompt": text, "scores": {model: number, ...}, "answers": {model: text, ...},
+//    "signals": {model: what it showed (label_signals.h), ...},
 //    "task": text, "split": "train" | "validation" | "test", "options": [text, ...]}
 //
 // All but the first two are optional; unknown keys are ignored. A score is a share of success in [0, 1];
@@ -11,11 +12,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "models/predictor/draft_signals.h"
 #include "runtime/core/result.h"
 
 namespace ac {
@@ -30,6 +33,8 @@ struct LabelRow {
   std::vector<float> scores;    // [n_models]; NaN where the model has no score
   // What each model answered, to compare; empty where the file does not say. [n_models] or []
   std::vector<std::string> answers{};
+  // What each model showed of its answer; as answers. [n_models] or []
+  std::vector<std::optional<DraftSignals>> signals{};
 };
 
 struct Labels {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "runtime/core/file.h"
 
@@ -135,7 +136,31 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
                                                  : MomentFormat::kSmall;
   recipe.format = table.text("out.format") == "f32" ? WeightFormat::kF32 : WeightFormat::kBF16;
   recipe.canonical = table.canonical();
+  for (const SettingRow& row : kRows) {
+    const bool fixed = row.section == "model" || row.section == "tokenizer" ||
+                       row.key == "optimizer" || row.key == "checkpoint_format";
+    const std::string name = setting_name(row);
+    if (fixed) recipe.fixed += fmt::format("{} = {}\n", name, table.text(name));
+  }
   return recipe;
+}
+
+std::string changed_values(std::string_view before, std::string_view now) {
+  const auto lines_of = [](std::string_view text) {
+    std::vector<std::string_view> lines;
+    while (!text.empty()) {
+      lines.push_back(text.substr(0, text.find('\n')));
+      text.remove_prefix(std::min(text.size(), lines.back().size() + 1));
+    }
+    return lines;
+  };
+  const std::vector<std::string_view> old = lines_of(before);
+  std::string changed;
+  for (const std::string_view line : lines_of(now)) {
+    if (std::ranges::find(old, line) != old.end()) continue;
+    changed += fmt::format("{}{}", changed.empty() ? "" : "; ", line);
+  }
+  return changed;
 }
 
 Result<BaseRecipe> read_base_recipe(const std::string& path) {

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "models/train/lm_trainer.h"
 #include "models/train/task_documents.h"
@@ -47,7 +48,10 @@ struct BaseRecipe {
   WeightFormat format = WeightFormat::kBF16;  // of the finished model's matrices
 
   std::string canonical;  // every value, as an ini file
+  std::string fixed;      // of those, what a run that has begun cannot change any more
 };
+// The values of `now` that `before` has not, "steps = 100; seed = 2". Both as canonical.
+std::string changed_values(std::string_view before, std::string_view now);
 
 // The rows of the table, for help texts.
 std::span<const SettingRow> recipe_rows();

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/predictor/guarantee.h"
+#include "models/train/draft_trainer.h"
 #include "models/train/evaluate.h"
 #include "models/train/gate_trainer.h"
 #include "models/train/logistic.h"
@@ -235,7 +236,7 @@ Result<RouterTable> router_table(const Labels& labels, const RouterTableOptions&
   };
   AC_TRY(const GateExamples examples, gate_examples(labels, tiers));
   say("default gate");
-  AC_TRY(const auto predicted, gate_out_of_fold(examples, options.n_folds, options.cancel));
+  AC_TRY(const auto predicted, gate_out_of_fold(examples, rows_of(examples), options.n_folds, options.cancel));
   say("paper's gate");
   AC_TRY(const FoldedScores paper,
          scores_out_of_fold({.tiers = tiers, .cancel = options.cancel}, labels, options.n_folds));
@@ -279,6 +280,19 @@ Result<RouterTable> router_table(const Labels& labels, const RouterTableOptions&
     std::vector<float> success;
     const std::vector<float> with = agreement.gains(material, predicted, options.n_folds, success);
     add("agreement", with, success);
+  }
+  // With what the weak model shows: before it writes, and when it has written.
+  if (has_signals(labels, examples, tiers[0])) {
+    const StageSource source{
+        .labels = labels, .examples = examples, .tiers = tiers, .predicted = predicted};
+    for (const auto& [stage, name] :
+         {std::pair(DraftStage::kProbe, "probe"), std::pair(DraftStage::kDraft, "draft")}) {
+      say(name);
+      AC_TRY(const GateExamples rows, stage_examples(source, 0, stage, nullptr));
+      AC_TRY(const auto with,
+             gate_out_of_fold(rows, rows_of(rows), options.n_folds, options.cancel));
+      add(name, difference(with[0], with[1]), with[0]);
+    }
   }
   add("paper", paper_success, paper_success);
   const std::vector<float> true_gain = difference(material.weak, material.strong);

@@ -34,7 +34,9 @@ struct RouterTableOptions {
 
 // Shares in [0, 1]; NaN where a row has none.
 struct RouterRow {
-  std::string name;  // "default", "paper", "default + agreement", "task", "random", "oracle"
+  // "default", "agreement" (with drafts), "probe" and "draft" (with signals of the weak model),
+  // "paper", "task", "random", "oracle"
+  std::string name;
   double apgr = 0;   // average performance gap recovered
   double cpt50 = 0;  // share of strong calls that recovers half of the gap
   double cpt80 = 0;

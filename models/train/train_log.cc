@@ -82,6 +82,7 @@ std::string log_lines(std::span<const LogPoint> points) {
     line["tokens_per_s"] = std::round(point.tokens_per_s);
     line["learning_rate"] = point.learning_rate;
     line["gradient_length"] = point.gradient_length;
+    if (!point.new_values.empty()) line["new_values"] = point.new_values;
     text += json_line(line) + "\n";
   }
   return text;
@@ -102,6 +103,9 @@ Result<std::vector<LogPoint>> parse_log_lines(std::string_view text, std::string
     AC_TRY(point.tokens_per_s, json_number(object, "tokens_per_s"));
     AC_TRY(point.learning_rate, json_number(object, "learning_rate"));
     AC_TRY(point.gradient_length, json_number(object, "gradient_length"));
+    if (json_find(object, "new_values") != nullptr) {
+      AC_TRY(point.new_values, json_string(object, "new_values"));
+    }
     return point;
   };
   for (size_t n = 1; !text.empty(); ++n) {

@@ -21,6 +21,7 @@ struct LogPoint {
   double tokens_per_s = 0;
   double learning_rate = 0;
   double gradient_length = 0;
+  std::string new_values{};  // of the recipe from this step on (changed_values); empty: none
 };
 
 // One line a point, without the points' order being checked.

@@ -11,6 +11,7 @@
 #include "runtime/cli/terminal.h"
 #include "runtime/core/file.h"
 #include "runtime/core/log.h"
+#include "runtime/route/workflow_book.h"
 
 namespace ac::cli {
 namespace {
@@ -85,8 +86,49 @@ Result<std::shared_ptr<const Gates>> gates_of(const Checkpoint& checkpoint,
   return std::make_shared<const Gates>(*std::move(gates));
 }
 
+// Only where a doubtful draft is replaced is there something to decide.
+std::optional<DraftUse> draft_use_from(const Settings& settings) {
+  if (settings.text("route.verify") != "escalate") return std::nullopt;
+  return DraftUse{.probe = settings.yes("route.probe"),
+                  .second = settings.yes("route.second_draft")};
+}
+
+// Of the XDG specification; empty without a home.
+std::string state_folder() {
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && *state == '/') return std::string(state) + "/agentcompress";
+  const char* home = std::getenv("HOME");
+  return home != nullptr && *home == '/' ? std::string(home) + "/.local/state/agentcompress" : "";
+}
+
+// nullptr where there is no limit. Errors: kInvalidArgument (limits of what costs nothing, no place
+// for the file).
+Result<std::shared_ptr<Spending>> spending_from(const Settings& settings,
+                                                const TokenPrices& prices) {
+  const SpendingLimits limits{.usd_per_day = settings.number("budget.usd_per_day"),
+                              .usd_per_month = settings.number("budget.usd_per_month")};
+  for (const std::string_view name : {"budget.usd_per_day", "budget.usd_per_month",
+                                      "budget.usd_per_workflow", "budget.usd_per_success"}) {
+    if (settings.number(name) > 0 && prices.of(1, 1) == 0) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "{}: {} is set, but the remote costs nothing: expected "
+                  "usd_per_million_prompt_tokens and usd_per_million_completion_tokens in [remote]",
+                  settings.origin(name), name);
+    }
+  }
+  if (limits.usd_per_day <= 0 && limits.usd_per_month <= 0) return std::shared_ptr<Spending>();
+  std::string path = settings.text("budget.file");
+  if (path.empty() && !state_folder().empty()) path = state_folder() + "/spending.json";
+  if (path.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "budget.file is not set and there is no home folder to keep what is spent in");
+  }
+  return std::make_shared<Spending>(std::move(path), limits, system_clock());
+}
+
 Judge judge_from(std::shared_ptr<const Gates> gates, const Settings& settings) {
   const JudgeOptions options{.paper = settings.text("route.gate") == "paper",
+                             .drafts = draft_use_from(settings),
                              .target_success = settings.number("route.target_success"),
                              .target_confidence = settings.number("route.target_confidence")};
   JudgeMade made = make_judge(std::move(gates), options);
@@ -183,24 +225,49 @@ Result<Models> open_models(const Invocation& invocation, const Settings& setting
 }
 
 Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
-                                            const Settings& settings) {
+                                            const Settings& settings,
+                                            std::string workflow_file) {
   RouterParts parts;
   parts.judge = judge_from(std::move(models.gates), settings);
   parts.variants = std::move(models.variants);
-  parts.make_remote = remote_factory(std::move(remote));
   RouterOptions options;
+  options.prices = {.usd_per_million_prompt_tokens = remote.usd_per_million_prompt_tokens,
+                    .usd_per_million_completion_tokens = remote.usd_per_million_completion_tokens};
+  options.usd_per_success = settings.number("budget.usd_per_success");
+  options.usd_per_workflow = settings.number("budget.usd_per_workflow");
+  if (!remote.url.empty()) {
+    AC_TRY(parts.spending, spending_from(settings, options.prices));
+  }
+  parts.make_remote = remote_factory(std::move(remote));
   options.threshold = settings.number("route.confidence_threshold");
   options.verify = verify_from(settings.text("route.verify"));
   options.offline = settings.yes("privacy.offline");
   options.memory_budget_bytes = memory_limit_bytes(settings);
-  return Router::create(std::move(parts), options);
+  options.workflow_file = std::move(workflow_file);
+  return Router::create(std::move(parts), std::move(options));
 }
 
 Result<std::unique_ptr<Router>> make_router(const Invocation& invocation,
                                             const Settings& settings) {
   AC_TRY(Models models, open_models(invocation, settings));
   AC_TRY(RemoteOptions remote, remote_options(settings));
-  return make_router(std::move(models), std::move(remote), settings);
+  AC_TRY(std::string workflows, workflow_file(invocation));
+  return make_router(std::move(models), std::move(remote), settings, std::move(workflows));
+}
+
+Result<std::string> workflow_file(const Invocation& invocation) {
+  const auto id = invocation.value("--workflow");
+  if (!id) return std::string();
+  if (!good_workflow_id(*id)) {
+    return usage_error(invocation.verb(),
+                       fmt::format("--workflow: expected 1 to {} bytes without control characters",
+                                   kMaxWorkflowIdBytes));
+  }
+  if (state_folder().empty()) {
+    return usage_error(invocation.verb(),
+                       "--workflow: there is no home folder to remember its steps in");
+  }
+  return state_folder() + "/workflows.json";
 }
 
 Result<std::optional<std::string>> pinned(const Invocation& invocation) {
@@ -234,6 +301,8 @@ std::string_view reason_words(RouteReason reason) {
       return "there is no local variant";
     case RouteReason::kDoubted:
       return "a local draft failed its checks";
+    case RouteReason::kBudget:
+      return "hard, but no more may be spent";
   }
   return "";
 }

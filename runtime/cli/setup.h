@@ -31,6 +31,9 @@ inline constexpr Option kRemoteOption = {"--remote", "", "answer with the remote
 inline constexpr Option kSystemOption = {"--system", "TEXT",
                                          "instructions that precede the conversation"};
 
+inline constexpr Option kWorkflowOption = {
+    "--workflow", "ID", "a step of this workflow: steps share risk and budget"};
+
 // What may answer here: local variants from --model or the zoo, with the zoo's predictor.
 struct Models {
   std::shared_ptr<const Gates> gates;       // nullptr: none
@@ -40,11 +43,15 @@ struct Models {
 // `n_slots`: answers that each engine can make at once.
 Result<Models> open_models(const Invocation& invocation, const Settings& settings,
                            int32_t n_slots = 1);
-// Errors: those of Router::create.
+// `workflow_file`: RouterOptions's. Errors: those of Router::create.
 Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
-                                            const Settings& settings);
-// From models and remote of the settings.
+                                            const Settings& settings,
+                                            std::string workflow_file = {});
+// From models and remote of the settings; --workflow, where the verb has it, is remembered on disk.
 Result<std::unique_ptr<Router>> make_router(const Invocation& invocation, const Settings& settings);
+// Where steps of --workflow are remembered; empty without --workflow. Errors: kInvalidArgument (a bad
+// id, no folder for state).
+Result<std::string> workflow_file(const Invocation& invocation);
 // What --variant, --local and --remote pin. Errors: kInvalidArgument when two of them are given.
 Result<std::optional<std::string>> pinned(const Invocation& invocation);
 

@@ -17,6 +17,7 @@ constexpr std::array kOptions = {
     kLocalOption,
     kRemoteOption,
     kSystemOption,
+    kWorkflowOption,
     Option{"--level", "N", "of a nested variant: precision, 0 (4 bits) to 100 (8 bits)"},
     Option{"--raw", "", "continue the text as it is, with no chat template"},
     Option{"--stop", "TEXT", "end the answer before this text", true},
@@ -39,6 +40,7 @@ Result<RouteRequest> make_request(const Invocation& invocation, const Settings& 
   }
   request.options = generate_options(settings);
   request.options.stop = invocation.values("--stop");
+  request.workflow = invocation.value("--workflow").value_or("");
   AC_TRY(request.pin, pinned(invocation));
   if (invocation.has("--level")) {
     if (!invocation.has("--variant") && !invocation.has("--model")) {
@@ -90,7 +92,7 @@ constinit const Verb kAsk = {
     .max_arguments = -1,
     .summary = "answer a question, locally where a local model will do",
     .options = kOptions,
-    .sections = "engine generate route remote privacy log",
+    .sections = "engine generate route budget remote privacy log",
     .run = run,
 };
 

@@ -12,7 +12,7 @@
 namespace ac::cli {
 namespace {
 
-constexpr std::string_view kAllSections = "engine generate route remote privacy log";
+constexpr std::string_view kAllSections = "engine generate route budget remote privacy log";
 constexpr std::array kShowOptions = {Option{"--json", "", "as JSON"}};
 
 Result<int> show(const Invocation& invocation) {

@@ -28,6 +28,18 @@ constexpr std::array kOptions = {
 };
 constexpr int kRandomShares = 10;
 
+// The draft gate whole, and with something more or less.
+struct NamedDraftPlan {
+  const char* name;
+  DraftPlan plan;
+};
+constexpr NamedDraftPlan kDraftPlans[] = {
+    {"drafts judged", {}},
+    {"drafts judged, no probe", {.use = {.probe = false}}},
+    {"drafts judged, second drafts", {.use = {.second = true}}},
+    {"drafts judged, by workflow", {.by_workflow = true}},
+};
+
 // Everything that answers, by name.
 class Places {
  public:
@@ -73,13 +85,16 @@ class Places {
     request.messages = {{"user", prompt}};
     request.options = generate_;
     request.pin = place;
+    request.wants_signals = true;
     AC_TRY(const RoutedAnswer answer, router_->answer(request));
     if (answer.interrupted) return *answer.interrupted;
     if (answer.receipt.finish == "cancelled") return Error{ErrorCode::kCancelled, ""};
     return PlaceAnswer{.text = answer.text,
                        .seconds = answer.receipt.seconds,
                        .prompt_tokens = answer.receipt.prompt_tokens,
-                       .completion_tokens = answer.receipt.completion_tokens};
+                       .completion_tokens = answer.receipt.completion_tokens,
+                       .first_token_seconds = answer.receipt.first_token_seconds,
+                       .signals = answer.signals.value_or(DraftSignals{})};
   }
 
   std::shared_ptr<const Gates> gates;
@@ -216,6 +231,17 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(const auto gate, add("default gate", gate_at(report.allowance.value_or(kNothing), false)));
   AC_TRY(const auto verified,
          add("default gate and checks", gate_at(verified_allowance.value_or(kNothing), true)));
+  if (places->gates->draft) {
+    for (const auto& [name, plan] : kDraftPlans) {
+      const auto judged = [&](double allowance) {
+        return draft_gate(places->gates, variants, allowance, plan);
+      };
+      AC_TRY(const auto allowance,
+             certain_allowance(full_before, report.retain, report.confidence,
+                               [&](double at) { return evaluation.run(calibration, judged(at)); }));
+      AC_TRY(const auto runs, add(name, judged(allowance.value_or(kNothing))));
+    }
+  }
   AC_TRY(const auto paper,
          add("paper's gate",
              paper_gate(places->gates, variants, settings.number("route.confidence_threshold"))));
@@ -265,7 +291,7 @@ constinit const Verb kEval = {
     .name = "eval",
     .summary = "research workflows through every router, and what each is worth",
     .options = kOptions,
-    .sections = "engine generate route remote privacy log",
+    .sections = "engine generate route budget remote privacy log",
     .run = run,
 };
 

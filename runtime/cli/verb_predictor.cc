@@ -109,33 +109,50 @@ Result<double> share_from(const Invocation& invocation, std::string_view flag, d
                      fmt::format("{} is {}, expected more than 0 and less than 1", flag, share));
 }
 
-void print_gate(const GateReport& report) {
-  const Guarantee& promised = report.promised;
-  print("gate        {} prompts to learn from, {} to calibrate with, {} left for tests\n",
-        report.n_train, report.n_calibration, report.n_test);
+void print_promise(std::string_view name, const Guarantee& promised) {
   if (promised.allowance) {
-    print("promise     {:.1f} % of the full model's success with {:.0f} % confidence: {:.1f} % of prompts "
+    print("{:<12}{:.1f} % of the full model's success with {:.0f} % confidence: {:.1f} % of prompts "
           "stay local, where a variant may be {:.3f} less likely to succeed\n",
-          100 * promised.retain, 100 * promised.confidence, 100 * promised.kept,
+          name, 100 * promised.retain, 100 * promised.confidence, 100 * promised.kept,
           *promised.allowance);
   } else {
-    print("promise     none: {} prompts do not show that {:.1f} % of the full model's success can be "
+    print("{:<12}none: {} prompts do not show that {:.1f} % of the full model's success can be "
           "kept with {:.0f} % confidence\n",
-          promised.n_rows, 100 * promised.retain, 100 * promised.confidence);
+          name, promised.n_rows, 100 * promised.retain, 100 * promised.confidence);
   }
 }
 
-OrderedJson to_json(const GateReport& report) {
-  const Guarantee& promised = report.promised;
+void print_gate(const GateReport& report) {
+  print("gate        {} prompts to learn from, {} to calibrate with, {} left for tests\n",
+        report.n_train, report.n_calibration, report.n_test);
+  print_promise("promise", report.promised);
+  if (!report.draft) return;
+  print("drafts      {} parameters over what a variant shows of its own answer\n",
+        report.draft->n_parameters());
+  print_promise("  checked", report.with_draft);
+  print_promise("  by two", report.with_second);
+}
+
+OrderedJson to_json(const Guarantee& promised) {
   return OrderedJson{
-      {"parameters", report.gate.n_parameters()},
-      {"n_train", report.n_train},
-      {"n_calibration", report.n_calibration},
       {"retain", promised.retain},
       {"confidence", promised.confidence},
       {"allowance", promised.allowance ? OrderedJson(*promised.allowance) : OrderedJson(nullptr)},
       {"kept", promised.kept},
       {"retained", promised.retained}};
+}
+
+OrderedJson to_json(const GateReport& report) {
+  OrderedJson object = to_json(report.promised);
+  object["parameters"] = report.gate.n_parameters();
+  object["n_train"] = report.n_train;
+  object["n_calibration"] = report.n_calibration;
+  if (report.draft) {
+    object["drafts"] = {{"parameters", report.draft->n_parameters()},
+                        {"checked", to_json(report.with_draft)},
+                        {"by_two", to_json(report.with_second)}};
+  }
+  return object;
 }
 
 Result<int> train(const Invocation& invocation) {
@@ -174,6 +191,7 @@ Result<int> train(const Invocation& invocation) {
   AC_TRY(const GateReport gate, train_gate(gate_options, labels));
   Checkpoint checkpoint = report.predictor.to_checkpoint();
   AC_TRY_STATUS(gate.gate.add_to(checkpoint));
+  if (gate.draft) AC_TRY_STATUS(gate.draft->add_to(checkpoint));
   AC_TRY(const auto writer, create_file(*out));
   AC_TRY_STATUS(write_gguf(checkpoint, *writer));
   AC_TRY_STATUS(writer->commit());
@@ -286,6 +304,11 @@ Result<int> info(const Invocation& invocation) {
                         {"n_calibration", gates.ngram->parts().calibration.n_rows()},
                         {"usual_novelty", gates.ngram->parts().usual_novelty}};
     }
+    if (gates.draft) {
+      object["drafts"] = {{"parameters", gates.draft->n_parameters()},
+                          {"hidden", gates.draft->parts().n_hidden},
+                          {"seconds", gates.draft->parts().seconds}};
+    }
     output().write_line(json_line(object));
     return 0;
   }
@@ -294,6 +317,10 @@ Result<int> info(const Invocation& invocation) {
           "calibrate with\n",
           gates.ngram->n_parameters(), gates.ngram->facts().n_rows,
           gates.ngram->parts().calibration.n_rows());
+  }
+  if (gates.draft) {
+    print("drafts      {} parameters over what a variant shows of its own answer\n",
+          gates.draft->n_parameters());
   }
   print("paper       {} parameters over the first {} pieces of a prompt\n",
         predictor.n_parameters(), kPredictorTokens);

@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "models/compress/calibration_text.h"
+#include "models/predictor/compare_text.h"
+#include "models/train/label_signals.h"
 #include "runtime/cli/setup.h"
 #include "runtime/cli/task_flags.h"
 #include "runtime/cli/terminal.h"
@@ -10,7 +12,6 @@
 #include "runtime/core/file.h"
 #include "runtime/core/json.h"
 #include "runtime/core/log.h"
-#include "runtime/eval/compare_text.h"
 #include "runtime/eval/label.h"
 
 namespace ac::cli {
@@ -75,6 +76,9 @@ std::string label_lines(std::span<const PromptToLabel> prompts,
     if (!prompts[i].task.empty()) row["task"] = prompts[i].task;
     for (const LabelColumn& column : columns) row["scores"][column.variant] = column.scores[i];
     for (const LabelColumn& column : columns) row["answers"][column.variant] = column.answers[i];
+    for (const LabelColumn& column : columns) {
+      row["signals"][column.variant] = signals_to_json(column.signals[i]);
+    }
     text += json_line(row) + "\n";
   }
   return text;

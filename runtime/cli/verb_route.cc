@@ -16,6 +16,7 @@ constexpr std::array kOptions = {
     kVariantOption,
     kLocalOption,
     kRemoteOption,
+    kWorkflowOption,
     Option{"--explain", "", "show what was read and predicted, and which words mattered"},
     Option{"--batch", "",
            "JSON Lines on standard input, {\"prompt\": ...} each; a decision a line"},
@@ -31,7 +32,14 @@ class Judging {
     // Nobody is asked, so no key is read.
     RemoteOptions remote;
     remote.url = settings.text("remote.url");
-    AC_TRY(judging.router_, make_router(std::move(models), std::move(remote), settings));
+    remote.usd_per_million_prompt_tokens =
+        settings.number("remote.usd_per_million_prompt_tokens");
+    remote.usd_per_million_completion_tokens =
+        settings.number("remote.usd_per_million_completion_tokens");
+    AC_TRY(std::string workflows, workflow_file(invocation));
+    judging.workflow_ = invocation.value("--workflow").value_or("");
+    AC_TRY(judging.router_, make_router(std::move(models), std::move(remote), settings,
+                                        std::move(workflows)));
     AC_TRY(judging.pin_, pinned(invocation));
     judging.options_ = generate_options(settings);
     judging.remote_model_ = settings.text("remote.model");
@@ -44,6 +52,7 @@ class Judging {
     request.messages = {{"user", prompt}};
     request.options = options_;
     request.pin = pin_;
+    request.workflow = workflow_;
     AC_TRY(Decision decision, router_->decide(request));
     return explain_route(gates_.get(), prompt, std::move(decision));
   }
@@ -67,6 +76,7 @@ class Judging {
   std::shared_ptr<const Gates> gates_;
   std::unique_ptr<Router> router_;
   std::optional<std::string> pin_;
+  std::string workflow_;
   GenerateOptions options_;
   std::string remote_model_;
   bool with_pieces_ = false;
@@ -125,7 +135,7 @@ constinit const Verb kRoute = {
     .max_arguments = -1,
     .summary = "say where a prompt would go, without answering it",
     .options = kOptions,
-    .sections = "engine generate route remote privacy log",
+    .sections = "engine generate route budget remote privacy log",
     .run = run,
 };
 

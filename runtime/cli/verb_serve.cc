@@ -76,7 +76,7 @@ constinit const Verb kServe = {
     .name = "serve",
     .summary = "answer OpenAI's API on a port of this machine",
     .options = kOptions,
-    .sections = "server engine generate route remote privacy log",
+    .sections = "server engine generate route budget remote privacy log",
     .run = run,
 };
 

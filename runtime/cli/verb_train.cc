@@ -19,6 +19,7 @@ constexpr std::array kOptions = {
     Option{"--recipe", "FILE", "what to train, and how"},
     Option{"--out", "FILE", "the model; its log, loss curve and checkpoint lie beside it"},
     Option{"--resume", "", "go on from the checkpoint"},
+    Option{"--new-recipe", "", "with --resume: even if data or schedule of the recipe have changed"},
     Option{"--minutes", "N", "stop after so long, with a checkpoint"},
     Option{"--threads", "N", "worker threads (one per core)"},
     Option{"--json", "", "as JSON"},
@@ -73,6 +74,10 @@ Result<int> train(const Invocation& invocation) {
   BaseTrainOptions options;
   options.out_path = *out;
   options.resume = invocation.has("--resume");
+  options.new_recipe = invocation.has("--new-recipe");
+  if (options.new_recipe && !options.resume) {
+    return usage_error(invocation.verb(), "--new-recipe goes with --resume");
+  }
   options.minutes = static_cast<double>(minutes);
   options.n_threads = static_cast<int>(n_threads);
   options.cancel = &interrupted();

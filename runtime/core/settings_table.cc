@@ -43,6 +43,14 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"route", "target_confidence", kNumber, "", "0.9", 0.01, 0.9999, "", "with which target_success is promised"},
     {"route", "confidence_threshold", kNumber, "", "0.7", 0, 1, "", "predicted success that a local variant must reach (gate = paper)"},
     {"route", "verify", kChoice, "", "mark", 0, 0, "no|mark|escalate", "check local answers: say what is doubtful, or ask the full model instead"},
+    {"route", "probe", kYesNo, "", "yes", 0, 0, "", "verify = escalate: let a variant be stopped once it has read the prompt"},
+    {"route", "second_draft", kYesNo, "", "no", 0, 0, "", "verify = escalate: ask another variant before a doubtful answer goes to the full model"},
+
+    {"budget", "usd_per_day", kNumber, "USD", "0", 0, 1e9, "", "most that the remote may cost in a day (UTC); 0: no limit"},
+    {"budget", "usd_per_month", kNumber, "USD", "0", 0, 1e9, "", "most that the remote may cost in a month (UTC); 0: no limit"},
+    {"budget", "usd_per_workflow", kNumber, "USD", "0", 0, 1e9, "", "most that the remote may cost in one workflow; 0: no limit"},
+    {"budget", "usd_per_success", kNumber, "USD", "0", 0, 1e9, "", "what one more right answer is worth: the remote is not asked for less; 0: whatever it costs"},
+    {"budget", "file", kPath, "", "", 0, 0, "", "where what was spent is kept; empty: spending.json in the folder for state"},
 
     {"remote", "url", kText, "", "", 0, 0, "", "base URL of the full model, https://host/v1; empty: none"},
     {"remote", "model", kText, "", "", 0, 0, "", "name of the full model there"},

@@ -82,7 +82,7 @@ bool Answer::step(std::span<const float> logits) {
 
 void Answer::note_logprob(std::span<const float> logits, int32_t token) {
   const float logprob = log_probability(logits, token);
-  logprob_sum_ += static_cast<double>(logprob);
+  logprobs_.push_back(logprob);
   if (options_.n_logprobs > 0) {
     made_.logprobs.push_back({token, logprob, top_log_probabilities(logits, options_.n_logprobs)});
   }
@@ -113,8 +113,14 @@ void Answer::end(FinishReason reason) {
 }
 
 Generation Answer::take() {
-  if (!made_.tokens.empty()) {
-    made_.mean_logprob = logprob_sum_ / static_cast<double>(made_.tokens.size());
+  if (!logprobs_.empty()) {
+    constexpr size_t kLowShare = 10;
+    double sum = 0;
+    for (const float logprob : logprobs_) sum += static_cast<double>(logprob);
+    made_.mean_logprob = sum / static_cast<double>(logprobs_.size());
+    std::sort(logprobs_.begin(), logprobs_.end());
+    made_.least_logprob = logprobs_.front();
+    made_.low_logprob = logprobs_[logprobs_.size() / kLowShare];
   }
   return std::move(made_);
 }

@@ -66,7 +66,7 @@ class Answer {
   std::vector<int32_t> sequence_;
   size_t n_prompt_;
   size_t n_context_;
-  double logprob_sum_ = 0;
+  std::vector<float> logprobs_;  // of made_.tokens
   bool refused_ = false;  // on_text wants no more
   bool done_ = false;
 };

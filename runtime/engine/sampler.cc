@@ -193,6 +193,16 @@ float log_probability(std::span<const float> logits, int32_t token) {
   return static_cast<float>(static_cast<double>(logit) - log_sum_exp(logits, largest(logits)));
 }
 
+float entropy(std::span<const float> logits) {
+  const double sum = log_sum_exp(logits, largest(logits));
+  double total = 0;
+  for (const float logit : logits) {
+    const double log_p = static_cast<double>(logit) - sum;
+    if (std::isfinite(log_p)) total -= std::exp(log_p) * log_p;
+  }
+  return static_cast<float>(total);
+}
+
 std::vector<std::pair<int32_t, float>> top_log_probabilities(std::span<const float> logits,
                                                              int32_t n) {
   std::vector<std::pair<float, int32_t>> order;

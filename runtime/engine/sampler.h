@@ -49,6 +49,8 @@ class Sampler {
 
 // log softmax(logits)[token]; -infinity for an id outside the vocabulary.
 float log_probability(std::span<const float> logits, int32_t token);
+// -sum p log p of softmax(logits), nats.
+float entropy(std::span<const float> logits);
 // The n best, best first.
 std::vector<std::pair<int32_t, float>> top_log_probabilities(std::span<const float> logits,
                                                              int32_t n);

@@ -119,8 +119,9 @@ class EngineImpl final : public Engine {
   int32_t level_for(const std::list<Running>& running) const;
   // Makes the model run at this level, if it does not already.
   void apply_level(int32_t level);
-  // Runs step_. -> the logits of its logit_rows.
-  Result<std::span<const float>> run_step();
+  // Runs step_. -> the logits of its logit_rows, valid until the next step. `hidden`, where wanted:
+  // what the last norm read for them.
+  Result<std::span<const float>> run_step(std::vector<float>* hidden = nullptr);
   void forget_all();
 
   Checkpoint checkpoint_;
@@ -134,6 +135,7 @@ class EngineImpl final : public Engine {
   std::vector<Slot> slots_;
   uint64_t use_count_ = 0;
   StepTokens step_;
+  std::vector<float> hidden_;  // of the last step where somebody looks at it
 };
 
 // --- loading ------------------------------------------------------------------------------------
@@ -316,15 +318,22 @@ void EngineImpl::gather(std::list<Running>& running) {
   }
 }
 
-Result<std::span<const float>> EngineImpl::run_step() {
+Result<std::span<const float>> EngineImpl::run_step(std::vector<float>* hidden) {
   backend_->begin_step(
       {.tokens = step_.tokens, .positions = step_.positions, .slots = step_.slots});
-  const Value out = forward(*backend_, model_, step_.logit_rows);
+  Value last;
+  const Value out = forward(*backend_, model_, step_.logit_rows, &last);
   if (auto status = backend_->end_step(); !status) {
     forget_all();
     return status.error();
   }
-  return step_.logit_rows.empty() ? std::span<const float>() : backend_->read(out);
+  if (step_.logit_rows.empty()) return std::span<const float>();
+  // A backend may read into one place.
+  if (hidden != nullptr) {
+    const std::span<const float> rows = backend_->read(last);
+    hidden->assign(rows.begin(), rows.end());
+  }
+  return backend_->read(out);
 }
 
 void EngineImpl::forget_all() {
@@ -364,14 +373,26 @@ Result<std::vector<Generation>> EngineImpl::run(std::span<const std::span<const 
 
     gather(running);
     apply_level(level_for(running));
-    AC_TRY(const std::span<const float> logits, run_step());
+    const bool shows_state = std::ranges::any_of(running, [](const Running& one) {
+      return !one.has_logits && one.answer.options().after_prefill;
+    });
+    AC_TRY(const std::span<const float> all_logits, run_step(shows_state ? &hidden_ : nullptr));
     for (Running& one : running) {
       if (one.logit_row < 0) continue;
+      const auto row = static_cast<size_t>(one.logit_row);
+      const std::span<const float> logits = all_logits.subspan(row * n_vocab, n_vocab);
       if (!one.has_logits) {
+        const auto& after_prefill = one.answer.options().after_prefill;
         one.has_logits = true;
         one.first_logits = system_clock().now();
+        const auto n_hidden = static_cast<size_t>(model_.config.d_model);
+        if (after_prefill &&
+            !after_prefill({logits, std::span(hidden_).subspan(row * n_hidden, n_hidden)})) {
+          one.answer.cancel();
+          continue;
+        }
       }
-      one.answer.step(logits.subspan(static_cast<size_t>(one.logit_row) * n_vocab, n_vocab));
+      one.answer.step(logits);
     }
   }
   return made;

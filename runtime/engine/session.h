@@ -43,6 +43,12 @@ inline int32_t context_of(const EngineOptions& options, int32_t n_trained) {
   return options.n_context > 0 ? options.n_context : std::min(n_trained, kMost);
 }
 
+// What a model knows once it has read a prompt, before it says anything.
+struct PrefillState {
+  std::span<const float> logits;  // of the first token, [n_vocab]
+  std::span<const float> hidden;  // what the last norm reads at the prompt's last token, [d_model]
+};
+
 struct GenerateOptions {
   SamplerOptions sampler = {};
   int32_t max_tokens = 256;
@@ -52,6 +58,8 @@ struct GenerateOptions {
   // Called with each piece of whole UTF-8; returning false stops the answer as a cancel does.
   std::function<bool(std::string_view piece)> on_text = {};
   const CancelFlag* cancel = nullptr;
+  // Called once, before the first token is chosen; false ends the answer there, as a cancel does.
+  std::function<bool(const PrefillState& state)> after_prefill = {};
   // Of a nested model: the level, 0 to 100, for the step after n_answered tokens of the answer (0
   // while the prompt is read). It may change with every token; what the cache holds stays valid.
   // Empty: the engine's level. A step that serves several answers runs at the highest of theirs.
@@ -74,7 +82,11 @@ struct Generation {
   int32_t n_reused_tokens = 0;  // prompt tokens whose state was still in the cache
   double prefill_s = 0;
   double decode_s = 0;
-  double mean_logprob = 0;  // of `tokens`, as the model gave them, before any sampling option
+  // Of the log-probabilities of `tokens`, as the model gave them, before any sampling option: the
+  // mean, the one that a tenth of them lie below, and the least. 0 without tokens.
+  double mean_logprob = 0;
+  float low_logprob = 0;
+  float least_logprob = 0;
   std::vector<TokenLogprob> logprobs;
 };
 

@@ -30,7 +30,13 @@ Result<std::vector<Generation>> answer_greedily(Engine& engine,
     }
     std::vector<Generation> made;
     if (!tokens.empty()) {
-      const std::vector<GenerateOptions> each(tokens.size(), generate);
+      std::vector<GenerateOptions> each(tokens.size(), generate);
+      for (size_t i = 0; i < each.size() && options.after_prefill; ++i) {
+        each[i].after_prefill = [&options, prompt = which[i]](const PrefillState& state) {
+          options.after_prefill(prompt, state);
+          return true;
+        };
+      }
       AC_TRY(made, engine.generate_batch(tokens, each));
     }
     for (size_t i = 0; i < made.size(); ++i) {

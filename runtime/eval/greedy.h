@@ -16,6 +16,8 @@ struct GreedyOptions {
   int32_t max_tokens = 512;  // of an answer
   const CancelFlag* cancel = nullptr;
   std::function<void(int64_t done, int64_t total)> progress{};
+  // Called with the number of each prompt once it has been read, before its answer begins.
+  std::function<void(size_t prompt, const PrefillState& state)> after_prefill{};
 };
 
 // The answer to each prompt, as the only message of a conversation; empty, with no tokens, for one

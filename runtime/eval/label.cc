@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "runtime/eval/compare_text.h"
+#include "models/predictor/compare_text.h"
+#include "runtime/route/read_signals.h"
 
 namespace ac {
 
@@ -19,9 +20,19 @@ Result<std::vector<LabelColumn>> label_prompts(const VariantSource& source,
   for (const LocalVariant& variant : variants) {
     if (options.on_variant) options.on_variant(variant.cost.id);
     AC_TRY(const auto engine, source.load(variant.cost.id));
-    AC_TRY(std::vector<Generation> answers, answer_greedily(*engine, texts, options.answering));
-    LabelColumn column{.variant = variant.cost.id, .answers = {}, .scores = {}};
-    for (Generation& answer : answers) column.answers.push_back(std::move(answer.text));
+    LabelColumn column{.variant = variant.cost.id,
+                       .answers = {},
+                       .scores = {},
+                       .signals = std::vector<DraftSignals>(prompts.size())};
+    GreedyOptions answering = options.answering;
+    answering.after_prefill = [&column](size_t prompt, const PrefillState& state) {
+      read_prefill(state, column.signals[prompt]);
+    };
+    AC_TRY(std::vector<Generation> answers, answer_greedily(*engine, texts, answering));
+    for (size_t i = 0; i < answers.size(); ++i) {
+      read_answer(answers[i], check_draft(texts[i], answers[i].text), column.signals[i]);
+      column.answers.push_back(std::move(answers[i].text));
+    }
     columns.push_back(std::move(column));
   }
   const std::string& name = options.reference.empty() ? columns.back().variant : options.reference;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "models/predictor/draft_signals.h"
 #include "runtime/eval/greedy.h"
 #include "runtime/route/variants.h"
 
@@ -25,6 +26,7 @@ struct LabelColumn {
   std::string variant;
   std::vector<std::string> answers;  // [n_prompts]
   std::vector<double> scores;        // [n_prompts]
+  std::vector<DraftSignals> signals;  // [n_prompts]
 };
 
 struct LabelOptions {

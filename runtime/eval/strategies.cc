@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <numeric>
 
+#include "models/predictor/compare_text.h"
 #include "runtime/core/clock.h"
 #include "runtime/core/rng.h"
 #include "runtime/route/verify.h"
+#include "runtime/route/workflow_book.h"
 
 namespace ac {
 namespace {
@@ -90,6 +92,114 @@ Strategy default_gate(std::shared_ptr<const Gates> gates, std::vector<std::strin
     if (!check_draft(question.prompt, draft->text).passes()) plan.places.push_back(remote());
     plan.decision_seconds += seconds_between(checking, system_clock().now());
     return plan;
+  };
+}
+
+namespace {
+
+// One step by the draft gate.
+class DraftStep {
+ public:
+  DraftStep(const Gates& gates, const std::vector<std::string>& variants, double allowance,
+            DraftUse use, const StepQuestion& question)
+      : gates_(gates), variants_(variants), allowance_(allowance), use_(use), question_(question) {}
+
+  // `floor`: variants before it are not asked. -> whom to ask, how likely that is to succeed, and
+  // the variant whose answer stands; variants.size(): the remote's.
+  Result<StepPlan> plan(const Prediction& prediction, size_t floor, WorkflowStep& step,
+                        size_t& chosen) {
+    prediction_ = &prediction;
+    const auto start = system_clock().now();
+    chosen = floor;
+    while (chosen < variants_.size() && gain_of(chosen) > allowance_ + kDraftReach) ++chosen;
+    StepPlan plan;
+    const auto remote_alone = [&] {
+      plan.places.push_back(remote());
+      step = {.success = prediction.success.back(), .full_success = prediction.success.back()};
+      chosen = variants_.size();
+    };
+    if (chosen == variants_.size()) {
+      remote_alone();
+      plan.decision_seconds = seconds_between(start, system_clock().now());
+      return plan;
+    }
+    plan.decision_seconds = seconds_between(start, system_clock().now());
+    const std::string& variant = variants_[chosen];
+    AC_TRY(const PlaceAnswer* draft, question_.book.answer(variant, question_.prompt));
+    if (use_.probe &&
+        judge(DraftStage::kProbe, *draft, {}).gain() > allowance_ + kDraftReach) {
+      plan.stopped_seconds = draft->first_token_seconds;
+      remote_alone();
+      return plan;
+    }
+    plan.places.push_back(variant);
+    DraftGate::Success success = judge(DraftStage::kDraft, *draft, {});
+    if (success.gain() > allowance_ && use_.second) {
+      const std::string& other = gates_.draft->parts().seconds[tier()];
+      AC_TRY(const PlaceAnswer* second, question_.book.answer(other, question_.prompt));
+      success = judge(
+          DraftStage::kSecond, *draft,
+          {.same = same_lines(draft->text, second->text),
+           .overlap = static_cast<float>(word_overlap(draft->text, second->text))});
+      // It is paid for, and the first one's answer counts.
+      plan.places.insert(plan.places.begin(), other);
+    }
+    step = {.success = success.variant, .full_success = prediction.success.back()};
+    if (success.gain() > allowance_) remote_alone();
+    return plan;
+  }
+
+ private:
+  size_t tier() const { return tier_of(gates_.draft->variants(), variants_[asked_]); }
+  double gain_of(size_t variant) {
+    asked_ = variant;
+    return static_cast<double>(prediction_->success.back() - prediction_->success[tier()]);
+  }
+  DraftGate::Success judge(DraftStage stage, const PlaceAnswer& draft, const SecondDraft& second) {
+    return gates_.draft->predict(stage, tier(), *prediction_, draft.signals, second);
+  }
+
+  const Gates& gates_;
+  const std::vector<std::string>& variants_;
+  double allowance_;
+  DraftUse use_;
+  const StepQuestion& question_;
+  const Prediction* prediction_ = nullptr;
+  size_t asked_ = 0;  // the variant last looked at
+};
+
+}  // namespace
+
+Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
+                    double allowance, DraftPlan plan) {
+  // Of the workflow that is on its way; steps come in their order.
+  struct OnItsWay {
+    WorkflowBook book;
+    size_t floor = 0;
+    NgramReader reader;
+  };
+  auto now = std::make_shared<OnItsWay>();
+  return [gates, now, variants = std::move(variants), allowance,
+          plan](const StepQuestion& question) -> Result<StepPlan> {
+    constexpr std::string_view kId = "now";
+    if (question.step == 0) {
+      now->book = WorkflowBook();
+      now->floor = 0;
+    }
+    const auto start = system_clock().now();
+    const Prediction prediction = gates->ngram->predict(now->reader.read(question.prompt));
+    const double read_seconds = seconds_between(start, system_clock().now());
+    double allowed = allowance;
+    if (plan.by_workflow && allowance > 0) allowed /= now->book.find(kId).relative();
+    DraftStep one(*gates, variants, allowed, plan.use, question);
+    WorkflowStep step;
+    size_t chosen = 0;
+    AC_TRY(StepPlan made,
+           one.plan(prediction, plan.by_workflow ? now->floor : 0, step, chosen));
+    made.decision_seconds += read_seconds;
+    now->book.add(kId, step);
+    if (chosen < variants.size()) now->floor = std::max(now->floor, chosen);
+    return made;
   };
 }
 

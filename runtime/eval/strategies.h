@@ -26,6 +26,16 @@ Strategy paper_gate(std::shared_ptr<const Gates> gates, std::vector<std::string>
 Strategy default_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
                       double allowance, bool verified);
 
+// What the draft gate makes of drafts, at an allowance of its own; with `by_workflow` as the router
+// does for steps of a workflow: a further risk weighs what the steps so far are worth, and no later
+// step goes to a cheaper variant. REQUIRES: gates->ngram, gates->draft.
+struct DraftPlan {
+  DraftUse use{};
+  bool by_workflow = false;
+};
+Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
+                    double allowance, DraftPlan plan);
+
 // The largest allowance at which workflows keep the share `retain` of the full model's success,
 // with `confidence`: learn-then-test on workflows that nothing else was chosen on. None: nothing
 // can be promised. `run_at(allowance)` runs them all. Errors: those of running.

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/eval/compare_text.h"
+#include "models/predictor/compare_text.h"
 
 namespace ac {
 

@@ -46,7 +46,8 @@ Result<WorkflowRun> run_workflow(const tasks::Workflow& workflow, const Strategy
            strategy({.workflow = workflow, .step = i, .prompt = prompt, .book = book}));
     AC_CHECK(!plan.places.empty());
     StepRun step{.places = std::move(plan.places), .decision_seconds = plan.decision_seconds};
-    step.seconds = plan.decision_seconds;
+    step.seconds = plan.decision_seconds + plan.stopped_seconds;
+    step.usd = prices.local_usd_per_second * plan.stopped_seconds;
     std::string text;
     for (const std::string& place : step.places) {
       AC_TRY(const PlaceAnswer* answer, book.answer(place, prompt));

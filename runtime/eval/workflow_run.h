@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/predictor/draft_signals.h"
 #include "models/tasks/workflow.h"
 #include "runtime/core/interval.h"
 #include "runtime/core/result.h"
@@ -25,6 +26,8 @@ struct PlaceAnswer {
   double seconds = 0;  // from the question to the end of the answer
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
+  double first_token_seconds = 0;  // from the question to the first piece of the answer
+  DraftSignals signals{};          // of a local variant
 };
 using AskPlace =
     std::function<Result<PlaceAnswer>(const std::string& place, const std::string& prompt)>;
@@ -54,6 +57,7 @@ struct StepQuestion {
 struct StepPlan {
   std::vector<std::string> places;
   double decision_seconds = 0;  // of deciding, without the answers it may have looked at
+  double stopped_seconds = 0;   // of a variant that read the prompt and was not let answer
 };
 using Strategy = std::function<Result<StepPlan>(const StepQuestion& question)>;
 

@@ -76,6 +76,15 @@ std::vector<std::string> explanation_lines(const RouteExplanation& explanation) 
       lines.push_back(
           fmt::format("confidence  {:.3f}, threshold {:.3f}", route.confidence, decision.threshold));
     }
+    if (decision.draft_allowance) {
+      lines.push_back(fmt::format("draft       judged once it is read and once it is written, with {:.3f}",
+                                  *decision.draft_allowance));
+    }
+    if (decision.worth_gain > 0) {
+      lines.push_back(fmt::format("worth       the remote's price asks for {:.3f} more success",
+                                  decision.worth_gain));
+    }
+    if (!decision.alarm.empty()) lines.push_back("alarm       " + decision.alarm);
     if (decision.gate == GateKind::kNgram) {
       lines.push_back(fmt::format("novelty     {:.0f} % of the n-grams were never learned from{}",
                                   100 * decision.novelty,
@@ -135,6 +144,10 @@ OrderedJson explanation_to_json(const RouteExplanation& explanation) {
   json["threshold"] = decision.threshold;
   json["allowance"] =
       decision.allowance ? OrderedJson(*decision.allowance) : OrderedJson(nullptr);
+  json["draft_allowance"] =
+      decision.draft_allowance ? OrderedJson(*decision.draft_allowance) : OrderedJson(nullptr);
+  json["worth_gain"] = decision.worth_gain;
+  json["alarm"] = decision.alarm.empty() ? OrderedJson(nullptr) : OrderedJson(decision.alarm);
   json["novelty"] = decision.novelty;
   json["novel"] = decision.is_novel;
   json["tiers"] = OrderedJson::array();

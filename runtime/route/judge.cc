@@ -1,26 +1,58 @@
 #include "runtime/route/judge.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace ac {
 namespace {
 
 // No gain is that small: accepts nothing.
 constexpr double kNothing = -2;
+// Under an alarm a promise is asked for that fails ten times less often.
+constexpr double kAlarmDoubt = 0.1;
 
-Judgement judge_by_gain(const NgramGate& gate, double allowance, std::string_view prompt,
+struct Allowances {
+  double gate = kNothing;
+  std::optional<double> draft{};
+  double alarm_margin = 0;
+};
+
+Judgement judge_by_gain(const NgramGate& gate, const Allowances& allowed, std::string_view prompt,
                         const RequestFacts& facts) {
   thread_local NgramReader reader;
   const NgramFeatures& features = reader.read(prompt, facts);
-  Judgement judgement{
-      .gate = GateKind::kNgram, .prediction = gate.predict(features), .allowance = allowance};
+  Judgement judgement{.gate = GateKind::kNgram,
+                      .prediction = gate.predict(features),
+                      .allowance = allowed.gate,
+                      .draft_allowance = allowed.draft,
+                      .alarm_margin = allowed.alarm_margin};
   judgement.novelty = gate.novelty(features);
   // The promise was made for prompts like those of the calibration; the further away, the less of
   // it is used.
   const double excess = judgement.novelty - static_cast<double>(gate.parts().usual_novelty);
   judgement.is_novel = excess > 0;
-  if (judgement.is_novel) judgement.allowance = allowance - excess;
+  if (judgement.is_novel) {
+    *judgement.allowance -= excess;
+    if (judgement.draft_allowance) *judgement.draft_allowance -= excess;
+  }
   return judgement;
+}
+
+// How the gate's judgements spread over the prompts that it was calibrated on.
+DriftBaseline baseline_of(const NgramGate& gate) {
+  const CalibrationTable& table = gate.parts().calibration;
+  DriftBaseline usual;
+  double sum = 0, squares = 0;
+  for (size_t row = 0; row < table.n_rows(); ++row) {
+    const float* const of_row = &table.predicted[row * table.n_tiers];
+    const auto gain = static_cast<double>(of_row[table.n_tiers - 1] - of_row[0]);
+    sum += gain;
+    squares += gain * gain;
+  }
+  const auto n = static_cast<double>(std::max<size_t>(1, table.n_rows()));
+  usual.mean_gain = sum / n;
+  usual.gain_deviation = std::sqrt(std::max(0.0, squares / n - usual.mean_gain * usual.mean_gain));
+  return usual;
 }
 
 }  // namespace
@@ -37,11 +69,26 @@ JudgeMade make_judge(std::shared_ptr<const Gates> gates, const JudgeOptions& opt
     };
     return made;
   }
-  made.promised = guarantee(gates->ngram->parts().calibration, options.target_success,
-                            options.target_confidence);
-  const double allowance = made.promised->allowance.value_or(kNothing);
-  made.judge.judge = [gates, allowance](std::string_view prompt, const RequestFacts& facts) {
-    return judge_by_gain(*gates->ngram, allowance, prompt, facts);
+  const CalibrationTable& table = gates->ngram->parts().calibration;
+  const bool judges_drafts = options.drafts.has_value() && gates->draft.has_value();
+  const auto promise = [&](double confidence) {
+    return judges_drafts ? draft_guarantee(table, gates->draft->parts().gains, *options.drafts,
+                                           options.target_success, confidence)
+                         : guarantee(table, options.target_success, confidence);
+  };
+  made.promised = promise(options.target_confidence);
+  Allowances allowed{.gate = made.promised->allowance.value_or(kNothing)};
+  const Guarantee careful = promise(1 - kAlarmDoubt * (1 - options.target_confidence));
+  allowed.alarm_margin = allowed.gate - careful.allowance.value_or(kNothing);
+  if (gates->draft) made.judge.drafts = std::shared_ptr<const DraftGate>(gates, &*gates->draft);
+  if (judges_drafts) {
+    allowed.draft = allowed.gate;
+    if (made.promised->allowance) allowed.gate += kDraftReach;
+    made.judge.draft_use = *options.drafts;
+  }
+  if (table.n_rows() > 0) made.judge.usual = baseline_of(*gates->ngram);
+  made.judge.judge = [gates, allowed](std::string_view prompt, const RequestFacts& facts) {
+    return judge_by_gain(*gates->ngram, allowed, prompt, facts);
   };
   return made;
 }

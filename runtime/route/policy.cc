@@ -5,11 +5,12 @@
 namespace ac {
 namespace {
 
-enum class RemoteState { kUsable, kNotConfigured, kOffline, kDown };
+enum class RemoteState { kUsable, kNotConfigured, kOffline, kNoMoney, kDown };
 
 RemoteState remote_state(const PolicyInput& input) {
   if (!input.remote_configured) return RemoteState::kNotConfigured;
   if (input.offline) return RemoteState::kOffline;
+  if (!input.may_spend) return RemoteState::kNoMoney;
   return input.remote_reachable ? RemoteState::kUsable : RemoteState::kDown;
 }
 
@@ -29,8 +30,11 @@ const Candidate* best_fitting(const PolicyInput& input) {
 }
 
 bool will_do(const Candidate& candidate, const PolicyInput& input) {
+  if (candidate.cost < input.least_cost) return false;
+  const double gain = input.remote_success - candidate.success;
+  if (input.worth_gain > 0 && gain <= input.worth_gain) return true;
   if (!input.allowance) return candidate.success >= input.threshold;
-  return input.remote_success - candidate.success <= *input.allowance;
+  return gain <= *input.allowance;
 }
 
 const Candidate* cheapest_that_will_do(const PolicyInput& input) {
@@ -51,8 +55,9 @@ Route local(const Candidate& candidate, RouteReason reason, const PolicyInput& i
 }
 
 Route degraded(const Candidate& candidate, RemoteState state, const PolicyInput& input) {
-  const auto reason =
-      state == RemoteState::kDown ? RouteReason::kRemoteDown : RouteReason::kOffline;
+  const auto reason = state == RemoteState::kDown      ? RouteReason::kRemoteDown
+                      : state == RemoteState::kNoMoney ? RouteReason::kBudget
+                                                       : RouteReason::kOffline;
   Route route = local(candidate, reason, input);
   route.degraded = true;
   return route;
@@ -69,6 +74,7 @@ Route remote(const Candidate* fall_back, RouteReason reason, const PolicyInput& 
 }
 
 std::string_view why_no_remote(RemoteState state) {
+  if (state == RemoteState::kNoMoney) return "the budget has no room for it";
   return state == RemoteState::kOffline ? "offline = yes" : "no remote is configured";
 }
 
@@ -140,6 +146,8 @@ std::string_view route_reason_name(RouteReason reason) {
       return "no_local";
     case RouteReason::kDoubted:
       return "doubted";
+    case RouteReason::kBudget:
+      return "budget";
   }
   return "unknown";
 }

@@ -24,6 +24,7 @@ enum class RouteReason {
   kContext,       // the prompt is too long for every local variant
   kNoLocal,       // there is no local variant at all
   kDoubted,       // a local draft failed its checks
+  kBudget,        // a hard prompt, but no more may be spent: answered locally
 };
 std::string_view route_reason_name(RouteReason reason);
 
@@ -43,10 +44,14 @@ struct PolicyInput {
   // A variant will do where the full model is at most this much likelier to succeed (Judgement);
   // then the threshold is not looked at.
   std::optional<double> allowance{};
+  // What a question to the remote has to gain to be worth its price; 0: the price does not matter.
+  double worth_gain = 0;
+  double least_cost = 0;        // variants cheaper than this will not do (sticky workflows)
   int64_t n_tokens_needed = 0;  // prompt and room for an answer; 0: fits, or not known
   bool remote_configured = false;
   bool offline = false;
   bool remote_reachable = true;         // as last seen; only a failed call makes it false
+  bool may_spend = true;                // the budget has room for the question
   std::optional<std::string> pinned{};  // a variant's id, "local" or "remote"
 };
 
@@ -69,6 +74,9 @@ struct Decision {
   std::optional<Prediction> prediction;  // none without a predictor
   double threshold = 0;                  // of confidence
   std::optional<double> allowance;       // as in PolicyInput
+  std::optional<double> draft_allowance{};  // as in Judgement
+  double worth_gain = 0;                 // as in PolicyInput
+  std::string alarm{};                   // why less is allowed for a while; empty: it is not
   double novelty = 0;                    // as in Judgement
   bool is_novel = false;
   int64_t n_tokens_needed = 0;           // as in PolicyInput
@@ -76,8 +84,10 @@ struct Decision {
 };
 
 // The rules, first match wins. A variant "will do" where its success reaches the threshold, or, with
-// an allowance, where the full model's is at most that much higher. "Fits" looks at n_context alone; "best" is the last of those that
-// fit; the remote is usable when configured, not offline and reachable.
+// an allowance, where the full model's is at most that much higher; where the full model would gain
+// less than worth_gain; and never where it is cheaper than least_cost. "Fits" looks at n_context
+// alone; "best" is the last of those that fit; the remote is usable when configured, not offline,
+// reachable and within the budget.
 //
 //   pinned = a variant's id   that variant                                        pinned
 //   pinned = "local"          the cheapest that will do, else the best            pinned
@@ -89,6 +99,7 @@ struct Decision {
 //   one will do               the cheapest that will do                           confident
 //   remote usable             remote                                              not_confident
 //   down                      the best local one, degraded                        remote_down
+//   no money                  the best local one, degraded                        budget
 //   else                      the best local one, degraded                        offline
 //
 // A pin is an order: it is obeyed or it is an error, never answered by something else; hence
@@ -97,7 +108,8 @@ struct Decision {
 // then says more than the policy could. A success that is not a number will not do.
 //
 // Errors: kNotFound (a pinned variant that does not exist; "local" without any), kInvalidArgument
-// (neither a local variant nor a usable remote; "remote" while offline or with none configured),
+// (neither a local variant nor a usable remote; "remote" while offline, with none configured or over
+// the budget),
 // kContextFull (the prompt fits no local variant, or not the pinned one, and no remote may answer).
 Result<Route> decide(const PolicyInput& input);
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/core/log.h"
+#include "runtime/route/read_signals.h"
+#include "runtime/route/router_state.h"
 #include "runtime/route/verify.h"
 
 namespace ac {
@@ -33,70 +36,6 @@ std::string_view finish_name(FinishReason finish) {
   return "stop";
 }
 
-void add_note(std::string* notes, std::string_view note) {
-  if (!notes->empty()) *notes += "; ";
-  *notes += note;
-}
-
-Status check_threshold(double threshold) {
-  if (threshold >= 0 && threshold <= 1) return {};
-  return fail(ErrorCode::kInvalidArgument, "a threshold of {}, want 0 to 1", threshold);
-}
-
-// Passes text on, remembers it, and notes when the first piece came.
-class Relay {
- public:
-  Relay(const std::function<bool(std::string_view)>& on_text, const Clock& clock,
-        Clock::TimePoint start)
-      : on_text_(on_text), clock_(clock), start_(start) {}
-
-  std::function<bool(std::string_view)> callback() {
-    return [this](std::string_view piece) {
-      if (text_.empty()) first_seconds_ = seconds_between(start_, clock_.now());
-      text_ += piece;
-      if (!on_text_ || held_) return true;
-      relayed_ = true;
-      return on_text_(piece);
-    };
-  }
-  // Whether a piece has left: from then on no other answer may begin. Where nobody listens none
-  // has.
-  bool relayed() const { return relayed_; }
-  void restart() { text_.clear(); }
-  // While held, pieces are remembered and not passed on. Letting go passes on all of them at once.
-  void hold() { held_ = true; }
-  void let_go() {
-    if (std::exchange(held_, false)) pass_on(text_);
-  }
-  void pass_on(std::string_view text) {
-    if (!on_text_ || text.empty()) return;
-    relayed_ = true;
-    on_text_(text);
-  }
-  std::string take_text() { return std::move(text_); }
-  double first_seconds() const { return first_seconds_; }
-  double seconds() const { return seconds_between(start_, clock_.now()); }
-
- private:
-  const std::function<bool(std::string_view)>& on_text_;
-  const Clock& clock_;
-  Clock::TimePoint start_;
-  std::string text_;
-  bool relayed_ = false;
-  bool held_ = false;
-  double first_seconds_ = 0;
-};
-
-// One question on its way: what has been decided, and what has happened since.
-struct Journey {
-  const RouteRequest& request;
-  const Decision& decision;
-  Relay relay;
-  Route route;        // changes as places fail
-  std::string cause;  // of being degraded
-  std::string notes;
-};
-
 // What an answer may draw on.
 std::string all_text(const RouteRequest& request) {
   std::string text;
@@ -104,11 +43,30 @@ std::string all_text(const RouteRequest& request) {
   return text;
 }
 
+Status check_threshold(double threshold) {
+  if (threshold >= 0 && threshold <= 1) return {};
+  return fail(ErrorCode::kInvalidArgument, "a threshold of {}, want 0 to 1", threshold);
+}
+
 RequestFacts facts_of(const RouteRequest& request) {
   RequestFacts facts;
   facts.n_turns = 0;
   for (const ChatMessage& message : request.messages) facts.n_turns += message.role == "user";
   return facts;
+}
+
+void tighten(Decision& decision, double margin) {
+  if (decision.allowance) *decision.allowance -= margin;
+  if (decision.draft_allowance) *decision.draft_allowance -= margin;
+}
+
+// A workflow succeeds with the product of its steps' successes, so what this step may lose weighs
+// as much as the steps so far are worth: gain * relative <= allowance.
+void weigh_by_workflow(Decision& decision, const WorkflowState& workflow) {
+  const std::optional<double> allowance =
+      decision.draft_allowance ? decision.draft_allowance : decision.allowance;
+  if (!allowance || *allowance <= 0) return;
+  tighten(decision, *allowance - *allowance / workflow.relative());
 }
 
 double success_of(const Decision& decision, std::string_view variant) {
@@ -150,25 +108,10 @@ RoutedAnswer broken_off(Journey& journey, std::string_view model, const Error& e
 
 }  // namespace
 
-struct Router::State {
-  Judge judge;
-  std::optional<VariantCache> variants;
-  RemoteFactory make_remote;
-  RouterOptions options;
-  const Clock* clock = nullptr;
-  std::unique_ptr<RemoteClient> client;  // made on first use
-  std::optional<Error> client_error;     // it could not be made
-
-  bool may_ask_remote(const RouteRequest& request) const {
-    return make_remote && !options.offline && !request.raw_prompt.has_value();
-  }
-  int64_t tokens_needed(const RouteRequest& request, std::span<const VariantCost> locals);
-  Result<RemoteClient*> remote();
-  Result<Engine*> load(Journey& journey);
-  Result<RoutedAnswer> run_local(Journey& journey);
-  Result<RoutedAnswer> run_local_then_doubt(Journey& journey);
-  Result<RoutedAnswer> run_remote(Journey& journey);
-};
+void add_note(std::string* notes, std::string_view note) {
+  if (!notes->empty()) *notes += "; ";
+  *notes += note;
+}
 
 // Prompt and room for an answer, as PolicyInput wants it. No text has more tokens than bytes,
 // beside what a template puts around it; so most prompts fit without being tokenised. Text that
@@ -252,6 +195,14 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
   }
   GenerateOptions generate = journey.request.options;
   generate.on_text = journey.relay.callback();
+  const bool reads_signals = judge.drafts != nullptr || journey.request.wants_signals;
+  DraftSignals signals;
+  if (reads_signals) {
+    generate.after_prefill = [&](const PrefillState& state) {
+      read_prefill(state, signals);
+      return !journey.goes_on || journey.goes_on(signals);
+    };
+  }
   Result<Generation> generation = engine->generate(prompt, generate);
   if (!generation.has_value()) {
     if (journey.relay.relayed()) {
@@ -271,44 +222,72 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
   answer.receipt.reused_tokens = generation->n_reused_tokens;
   answer.receipt.finish = finish_name(generation->finish);
   answer.text = std::move(generation->text);
-  if (options.verify != Verify::kNo && !journey.request.raw_prompt.has_value() &&
-      generation->finish != FinishReason::kCancelled) {
-    answer.receipt.doubts = check_draft(all_text(journey.request), answer.text).summary();
+  const bool verifies = options.verify != Verify::kNo || reads_signals;
+  if (!verifies || journey.request.raw_prompt.has_value() ||
+      generation->finish == FinishReason::kCancelled) {
+    return answer;
+  }
+  const DraftCheck check = check_draft(all_text(journey.request), answer.text);
+  if (options.verify != Verify::kNo) answer.receipt.doubts = check.summary();
+  if (!reads_signals) return answer;
+  read_answer(*generation, check, signals);
+  // What it has written says more than the prompt did.
+  if (const auto success = judge_draft(DraftStage::kDraft, journey, signals)) {
+    answer.receipt.confidence = success->variant;
+  }
+  answer.signals = std::move(signals);
+  return answer;
+}
+
+// No text has more tokens than bytes, beside what a template puts around its messages.
+double Router::State::highest_price(const RouteRequest& request) const {
+  constexpr int64_t kTokensPerMessage = 32;
+  int64_t prompt_tokens = 0;
+  for (const ChatMessage& message : request.messages) {
+    prompt_tokens += static_cast<int64_t>(message.content.size()) + kTokensPerMessage;
+  }
+  return options.prices.of(prompt_tokens, std::max(1, request.options.max_tokens));
+}
+
+// What it will cost if the answer is like those before.
+double Router::State::usual_price(const RouteRequest& request) const {
+  constexpr int64_t kBytesPerToken = 4;
+  int64_t n_bytes = 0;
+  for (const ChatMessage& message : request.messages) {
+    n_bytes += static_cast<int64_t>(message.content.size());
+  }
+  return options.prices.of(n_bytes / kBytesPerToken,
+                           static_cast<int64_t>(usual_completion_tokens));
+}
+
+Result<bool> Router::State::may_spend(const RouteRequest& request) const {
+  const double price = highest_price(request);
+  if (options.usd_per_workflow > 0 && !request.workflow.empty()) {
+    AC_TRY(const WorkflowState workflow, workflow_of(request));
+    if (workflow.usd + price > options.usd_per_workflow) return false;
+  }
+  if (spending == nullptr) return true;
+  return spending->allows(price);
+}
+
+Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
+  const double reserved = highest_price(journey.request);
+  if (spending != nullptr) {
+    AC_TRY(const bool may, spending->reserve(reserved));
+    if (!may) return fail(ErrorCode::kRemote, "the budget has no room for it");
+  }
+  double spent = 0;
+  Result<RoutedAnswer> answer = ask_remote(journey, spent);
+  if (spending != nullptr) {
+    if (const Status settled = spending->settle(reserved, spent); !settled) {
+      log_warning("{}", settled.error().message);
+    }
   }
   return answer;
 }
 
-// A draft first; the remote where it is doubted. Nothing is passed on before that is known.
-Result<RoutedAnswer> Router::State::run_local_then_doubt(Journey& journey) {
-  journey.relay.hold();
-  Result<RoutedAnswer> draft = run_local(journey);
-  if (!draft.has_value() || draft->receipt.doubts.empty()) {
-    journey.relay.let_go();
-    return draft;
-  }
-  const Route local = journey.route;
-  const std::string notes = journey.notes;
-  add_note(&journey.notes, fmt::format("{} answered first, doubtful: {}", local.variant,
-                                       draft->receipt.doubts));
-  journey.route.place = Place::kRemote;
-  journey.route.reason = RouteReason::kDoubted;
-  journey.route.confidence =
-      full_model_success(journey.decision.prediction.value_or(Prediction{}));
-  journey.relay.restart();
-  journey.relay.let_go();
-  Result<RoutedAnswer> answer = run_remote(journey);
-  if (answer.has_value()) return answer;
-  // The draft is better than nothing, and says what it is.
-  journey.route = local;
-  journey.notes = notes;
-  draft->receipt.degraded = true;
-  draft->receipt.degraded_cause = fmt::format("remote unreachable ({})", answer.error().message);
-  draft->receipt.seconds = journey.relay.seconds();
-  journey.relay.pass_on(draft->text);
-  return draft;
-}
-
-Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
+// `spent`: what it came to, whether or not there is an answer.
+Result<RoutedAnswer> Router::State::ask_remote(Journey& journey, double& spent) {
   AC_TRY(RemoteClient * remote_client, remote());
   const GenerateOptions& generate = journey.request.options;
   const RemoteRequest request{.messages = journey.request.messages,
@@ -322,11 +301,20 @@ Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
   Result<RemoteAnswer> remote_answer = remote_client->complete(request);
   if (!remote_answer.has_value()) {
     const Error& error = remote_answer.error();
+    // Text that came was made, and whoever made it will want to be paid.
+    if (journey.relay.has_text()) spent = highest_price(journey.request);
     if (journey.relay.relayed() || error.code == ErrorCode::kCancelled) {
       return broken_off(journey, remote_client->model(), error);
     }
     journey.relay.restart();
     return error;
+  }
+  spent = remote_answer->usage_known ? remote_answer->cost_usd : highest_price(journey.request);
+  if (remote_answer->usage_known) {
+    constexpr double kShareOfNew = 0.1;
+    usual_completion_tokens +=
+        kShareOfNew *
+        (static_cast<double>(remote_answer->completion_tokens) - usual_completion_tokens);
   }
   RoutedAnswer answer;
   answer.receipt = receipt_of(journey);
@@ -338,6 +326,90 @@ Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
   if (!remote_answer->usage_known) add_note(&answer.receipt.note, kNotCounted);
   answer.text = std::move(remote_answer->text);
   return answer;
+}
+
+// Where it was decided, and where else when that fails.
+Result<RoutedAnswer> Router::State::travel(Journey& journey) {
+  const RouteRequest& request = journey.request;
+  const Decision& decision = journey.decision;
+  Route& route = journey.route;
+  if (route.degraded) {
+    journey.cause = route.reason == RouteReason::kRemoteDown ? "remote unreachable (paused)"
+                    : route.reason == RouteReason::kBudget   ? "the budget has no room for it"
+                    : options.offline                ? "offline"
+                                                             : "no remote configured";
+  }
+  if (route.place == Place::kLocal) {
+    const bool may_escalate = options.verify == Verify::kEscalate &&
+                              !request.pin.has_value() && !route.degraded &&
+                              may_ask_remote(request);
+    Result<RoutedAnswer> answer =
+        may_escalate ? run_local_then_doubt(journey) : run_local(journey);
+    // Too long for the engine, or nothing could be loaded: the remote may still answer. It is not
+    // asked where the user has pinned something, nor again where it is the reason for being here.
+    if (answer.has_value() || request.pin.has_value() || route.degraded ||
+        !may_ask_remote(request)) {
+      return answer;
+    }
+    const Error local_error = answer.error();
+    if (local_error.code == ErrorCode::kInvalidArgument ||
+        local_error.code == ErrorCode::kCancelled) {
+      return answer;
+    }
+    route = {.place = Place::kRemote,
+             .variant = {},
+             .reason = local_error.code == ErrorCode::kContextFull ? RouteReason::kContext
+                                                                   : RouteReason::kNoLocal,
+             .confidence = full_model_success(decision.prediction.value_or(Prediction{})),
+             .degraded = false};
+    add_note(&journey.notes, local_error.message);
+    answer = run_remote(journey);
+    if (!answer.has_value()) return with_context(answer.error(), local_error.message);
+    return answer;
+  }
+  Result<RoutedAnswer> answer = run_remote(journey);
+  if (answer.has_value() || request.pin.has_value() || route.variant.empty()) return answer;
+  journey.cause = fmt::format("remote unreachable ({})", answer.error().message);
+  route.place = Place::kLocal;
+  route.reason = RouteReason::kRemoteDown;
+  route.confidence = success_of(decision, route.variant);
+  route.degraded = true;
+  const Error remote_error = answer.error();
+  answer = run_local(journey);
+  if (!answer.has_value()) return with_context(answer.error(), remote_error.message);
+  return answer;
+}
+
+void Router::State::remember(const Journey& journey, const RoutedAnswer& answer) {
+  const Decision& decision = journey.decision;
+  const RouteRequest& request = journey.request;
+  if (drift && decision.gate == GateKind::kNgram && !request.pin.has_value()) {
+    const auto cheapest = static_cast<double>(decision.prediction->success.front());
+    drift->add(decision.is_novel, full_model_success(*decision.prediction) - cheapest);
+  }
+  if (request.workflow.empty()) return;
+  WorkflowStep step{.usd = answer.receipt.cost_usd};
+  if (decision.prediction.has_value()) {
+    step.success = answer.receipt.confidence;
+    step.full_success = full_model_success(*decision.prediction);
+  }
+  if (answer.receipt.place == Place::kLocal) {
+    for (const Candidate& candidate : decision.candidates) {
+      if (candidate.id == answer.receipt.model) step.local_cost = candidate.cost;
+    }
+  }
+  if (options.workflow_file.empty()) return workflows.add(request.workflow, step);
+  if (const Status kept = add_to_workflows(options.workflow_file, request.workflow, step); !kept) {
+    log_warning("{}", kept.error().message);
+  }
+}
+
+// A new one where the request says of none.
+Result<WorkflowState> Router::State::workflow_of(const RouteRequest& request) const {
+  if (request.workflow.empty()) return WorkflowState{};
+  if (options.workflow_file.empty()) return workflows.find(request.workflow);
+  AC_TRY(const WorkflowBook book, read_workflows(options.workflow_file));
+  return book.find(request.workflow);
 }
 
 RemoteFactory remote_factory(RemoteOptions options) {
@@ -359,6 +431,8 @@ Result<std::unique_ptr<Router>> Router::create(RouterParts parts, RouterOptions 
     state->variants.emplace(std::move(parts.variants), options.memory_budget_bytes);
   }
   state->make_remote = std::move(parts.make_remote);
+  state->spending = std::move(parts.spending);
+  if (state->judge.usual) state->drift.emplace(*state->judge.usual);
   state->options = options;
   state->clock = options.clock != nullptr ? options.clock : &system_clock();
   return std::unique_ptr<Router>(new Router(std::move(state)));
@@ -368,6 +442,12 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
   AC_TRY(const std::string_view prompt, judged_text(request));
   const double threshold = request.threshold.value_or(state_->options.threshold);
   AC_TRY_STATUS(check_threshold(threshold));
+  if (!request.workflow.empty() && !good_workflow_id(request.workflow)) {
+    return fail(ErrorCode::kInvalidArgument,
+                "a workflow's id of {} bytes, expected 1 to {} without control characters",
+                request.workflow.size(), kMaxWorkflowIdBytes);
+  }
+  AC_TRY(const WorkflowState workflow, state_->workflow_of(request));
   const bool raw = request.raw_prompt.has_value();
   if (raw && request.pin == "remote") {
     return fail(ErrorCode::kInvalidArgument,
@@ -387,10 +467,22 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
     decision.gate = judgement.gate;
     decision.prediction = std::move(judgement.prediction);
     decision.allowance = judgement.allowance;
+    decision.draft_allowance = judgement.draft_allowance;
     decision.novelty = judgement.novelty;
     decision.is_novel = judgement.is_novel;
+    if (state_->drift && state_->drift->alarmed()) {
+      decision.alarm = state_->drift->summary();
+      tighten(decision, judgement.alarm_margin);
+    }
+    weigh_by_workflow(decision, workflow);
     // Asked for by name, a threshold is the rule.
-    if (request.threshold.has_value()) decision.allowance.reset();
+    if (request.threshold.has_value()) {
+      decision.allowance.reset();
+      decision.draft_allowance.reset();
+    }
+  }
+  if (state_->options.usd_per_success > 0) {
+    decision.worth_gain = state_->usual_price(request) / state_->options.usd_per_success;
   }
   const Prediction prediction = decision.prediction.value_or(Prediction{});
   decision.candidates = candidates_for(state_->judge.tiers, prediction, costs);
@@ -399,6 +491,8 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
                     .remote_success = full_model_success(prediction),
                     .threshold = threshold,
                     .allowance = decision.allowance,
+                    .worth_gain = decision.worth_gain,
+                    .least_cost = workflow.dearest_local,
                     .n_tokens_needed = decision.n_tokens_needed,
                     .remote_configured = static_cast<bool>(state_->make_remote),
                     .offline = state_->options.offline,
@@ -407,6 +501,12 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
                     .pinned = request.pin};
   if (raw && !input.pinned.has_value()) input.pinned = "local";
   AC_TRY(decision.route, ac::decide(input));
+  if (decision.route.place == Place::kRemote && state_->may_ask_remote(request)) {
+    AC_TRY(input.may_spend, state_->may_spend(request));
+    if (!input.may_spend) {
+      AC_TRY(decision.route, ac::decide(input));
+    }
+  }
   decision.predict_seconds = seconds_between(start, state_->clock->now());
   return decision;
 }
@@ -420,50 +520,9 @@ Result<RoutedAnswer> Router::answer(const RouteRequest& request) {
                   .route = decision.route,
                   .cause = {},
                   .notes = {}};
-  Route& route = journey.route;
-  if (route.degraded) {
-    journey.cause = route.reason == RouteReason::kRemoteDown ? "remote unreachable (paused)"
-                    : state_->options.offline                ? "offline"
-                                                             : "no remote configured";
-  }
-  if (route.place == Place::kLocal) {
-    const bool may_escalate = state_->options.verify == Verify::kEscalate &&
-                              !request.pin.has_value() && !route.degraded &&
-                              state_->may_ask_remote(request);
-    Result<RoutedAnswer> answer =
-        may_escalate ? state_->run_local_then_doubt(journey) : state_->run_local(journey);
-    // Too long for the engine, or nothing could be loaded: the remote may still answer. It is not
-    // asked where the user has pinned something, nor again where it is the reason for being here.
-    if (answer.has_value() || request.pin.has_value() || route.degraded ||
-        !state_->may_ask_remote(request)) {
-      return answer;
-    }
-    const Error local_error = answer.error();
-    if (local_error.code == ErrorCode::kInvalidArgument ||
-        local_error.code == ErrorCode::kCancelled) {
-      return answer;
-    }
-    route = {.place = Place::kRemote,
-             .variant = {},
-             .reason = local_error.code == ErrorCode::kContextFull ? RouteReason::kContext
-                                                                   : RouteReason::kNoLocal,
-             .confidence = full_model_success(decision.prediction.value_or(Prediction{})),
-             .degraded = false};
-    add_note(&journey.notes, local_error.message);
-    answer = state_->run_remote(journey);
-    if (!answer.has_value()) return with_context(answer.error(), local_error.message);
-    return answer;
-  }
-  Result<RoutedAnswer> answer = state_->run_remote(journey);
-  if (answer.has_value() || request.pin.has_value() || route.variant.empty()) return answer;
-  journey.cause = fmt::format("remote unreachable ({})", answer.error().message);
-  route.place = Place::kLocal;
-  route.reason = RouteReason::kRemoteDown;
-  route.confidence = success_of(decision, route.variant);
-  route.degraded = true;
-  const Error remote_error = answer.error();
-  answer = state_->run_local(journey);
-  if (!answer.has_value()) return with_context(answer.error(), remote_error.message);
+  if (!decision.alarm.empty()) add_note(&journey.notes, decision.alarm);
+  Result<RoutedAnswer> answer = state_->travel(journey);
+  if (answer.has_value()) state_->remember(journey, *answer);
   return answer;
 }
 

@@ -4,6 +4,10 @@
 // text has been relayed a failing remote is replaced by the best local variant, and the receipt
 // says `degraded`; after it nothing is spliced together: the answer ends as "interrupted".
 //
+// Requests of one workflow are steps that must all succeed: what the steps so far have put at risk
+// makes a further risk weigh less (the product of successes is what counts), no later step is
+// answered by a cheaper variant than an earlier one, and a workflow can have a budget of its own.
+//
 // Offline means that no socket is opened: the remote client is not even created.
 #pragma once
 
@@ -22,6 +26,7 @@
 #include "runtime/route/policy.h"
 #include "runtime/route/receipt.h"
 #include "runtime/route/remote_client.h"
+#include "runtime/route/spending.h"
 #include "runtime/route/variants.h"
 
 namespace ac {
@@ -35,18 +40,25 @@ struct RouterParts {
   Judge judge;
   std::unique_ptr<VariantSource> variants;  // nullptr: no local model
   RemoteFactory make_remote;                // empty: no remote configured
+  std::shared_ptr<Spending> spending{};     // nullptr: no limit by day or month
 };
 
 // What is done with a local answer that check_draft (verify.h) doubts.
 enum class Verify {
   kNo,        // nothing: it is not checked
   kMark,      // the receipt says what is doubtful
-  kEscalate,  // the full model is asked instead, where it may be; so text comes only when it is whole
+  // The full model is asked instead, where it may be; so text comes only when it is whole. Where the
+  // predictor has a draft gate, that one decides what is doubtful.
+  kEscalate,
 };
 
 struct RouterOptions {
   double threshold = 0.7;  // confidence below which the full model is asked, without an allowance
   Verify verify = Verify::kMark;
+  TokenPrices prices{};        // of the remote
+  double usd_per_success = 0;  // what a further right answer is worth; 0: whatever it costs
+  double usd_per_workflow = 0;  // 0: no limit
+  std::string workflow_file{};  // where workflows outlive the router; empty: nowhere
   bool offline = false;
   uint64_t memory_budget_bytes = 0;  // of loaded variants; 0: what the machine has
   const Clock* clock = nullptr;      // nullptr: the machine's
@@ -60,6 +72,9 @@ struct RouteRequest {
   GenerateOptions options;
   std::optional<std::string> pin;   // a variant's id, "local" or "remote"
   std::optional<double> threshold;  // instead of RouterOptions::threshold
+  // Requests with the same id are steps of one workflow; empty: a request of its own.
+  std::string workflow{};
+  bool wants_signals = false;  // RoutedAnswer::signals, even where no gate reads them
 };
 
 struct RoutedAnswer {
@@ -68,6 +83,7 @@ struct RoutedAnswer {
   // Set when the answer broke off after its first piece (receipt.finish is "interrupted"): text is
   // what had come until then. A caller must not present it as a whole answer.
   std::optional<Error> interrupted;
+  std::optional<DraftSignals> signals{};  // of a local answer
 };
 
 // Not thread-safe: one answer at a time.

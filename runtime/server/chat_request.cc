@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "runtime/core/json.h"
+#include "runtime/route/workflow_book.h"
 
 namespace ac {
 namespace {
@@ -201,6 +202,18 @@ std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) 
     } else {
       fields.wrong("stream_options", "'stream_options' must be an object");
     }
+  }
+  if (const Json* metadata = json_find(object, "metadata");
+      metadata != nullptr && metadata->is_object()) {
+    const Json* workflow = json_find(*metadata, "agentcompress_workflow");
+    const auto* id = workflow == nullptr ? nullptr : workflow->get_ptr<const std::string*>();
+    if (workflow != nullptr && (id == nullptr || !good_workflow_id(*id))) {
+      fields.wrong("metadata.agentcompress_workflow",
+                   fmt::format("'metadata.agentcompress_workflow' must be a string of 1 to {} bytes "
+                               "without control characters",
+                               kMaxWorkflowIdBytes));
+    }
+    if (id != nullptr) request.workflow = *id;
   }
   if (fields.refusal()) return *fields.refusal();
   return request;

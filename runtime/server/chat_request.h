@@ -22,6 +22,7 @@ struct ChatRequest {
   std::optional<float> temperature, top_p;
   std::optional<uint64_t> seed;
   std::vector<std::string> stop;
+  std::string workflow{};  // metadata.agentcompress_workflow; empty: none
 };
 
 // What a client did wrong, as its error object has it.

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/core/log.h"
+#include "runtime/route/workflow_book.h"
 #include "runtime/server/chat_reply.h"
 
 namespace ac {
@@ -107,10 +108,21 @@ void ChatService::chat(const HttpRequest& request, const std::shared_ptr<HttpExc
   if (const auto* refusal = std::get_if<ChatRefusal>(&read)) {
     return refuse(*exchange, refusal->status, refusal->message, refusal->param, refusal->code);
   }
+  auto& asked = std::get<ChatRequest>(read);
+  if (const auto workflow = request.field("x-agentcompress-workflow")) {
+    if (!good_workflow_id(*workflow)) {
+      return refuse(*exchange, 400,
+                    fmt::format("x-agentcompress-workflow must have 1 to {} bytes without control "
+                                "characters",
+                                kMaxWorkflowIdBytes),
+                    "x-agentcompress-workflow");
+    }
+    asked.workflow = *workflow;
+  }
   {
     const std::lock_guard lock(mutex_);
     if (!stopping_ && waiting_.size() < options_.queue) {
-      waiting_.push_back({std::get<ChatRequest>(std::move(read)), exchange});
+      waiting_.push_back({std::move(asked), exchange});
       changed_.notify_one();
       return;
     }
@@ -144,6 +156,7 @@ void ChatService::answer(const Job& job) {
   request.messages = asked.messages;
   request.options = options_.generate;
   request.threshold = model.threshold;
+  request.workflow = asked.workflow;
   request.pin = model.name == "auto" ? options_.pin : model.name;
   if (asked.max_tokens) request.options.max_tokens = *asked.max_tokens;
   if (asked.temperature) request.options.sampler.temperature = *asked.temperature;

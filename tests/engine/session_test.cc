@@ -309,6 +309,63 @@ TEST(Session, ReportsLogProbabilities) {
   EXPECT_NEAR(made.mean_logprob, sum / 6, 1e-6);
 }
 
+TEST(Session, ShowsItsLowestLogProbabilities) {
+  auto engine = plain_engine();
+  GenerateOptions options = endless(25);
+  options.n_logprobs = 1;
+  const Generation made = generate(*engine, prompt_of(9, 6), options);
+  std::vector<float> all;
+  for (const TokenLogprob& one : made.logprobs) all.push_back(one.logprob);
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(made.least_logprob, all[0]);
+  EXPECT_EQ(made.low_logprob, all[2]);
+}
+
+TEST(Session, AfterPrefillThereIsAStateToLookAt) {
+  auto engine = plain_engine({.n_slots = 2, .prefill_chunk = 8});
+  const std::vector<std::vector<int32_t>> prompts = {prompt_of(21, 1), prompt_of(5, 2),
+                                                     prompt_of(13, 3)};
+  std::vector<GenerateOptions> options(prompts.size(), endless(3));
+  std::vector<std::vector<float>> hidden(prompts.size()), logits(prompts.size());
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    options[i].after_prefill = [&, i](const PrefillState& state) {
+      EXPECT_TRUE(hidden[i].empty()) << "called twice";
+      hidden[i].assign(state.hidden.begin(), state.hidden.end());
+      logits[i].assign(state.logits.begin(), state.logits.end());
+      return i != 1;
+    };
+  }
+  const auto made = engine->generate_batch(prompts, options);
+  ASSERT_TRUE(made.has_value()) << made.error().message;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(hidden[i].size(), static_cast<size_t>(engine->config().d_model));
+    const std::vector<double> all = test::reference_logits(tiny(), prompts[i]);
+    const size_t n_vocab = all.size() / prompts[i].size();
+    ASSERT_EQ(logits[i].size(), n_vocab);
+    for (size_t k = 0; k < n_vocab; ++k) {
+      EXPECT_NEAR(logits[i][k], all[all.size() - n_vocab + k], 1e-3);
+    }
+  }
+  EXPECT_NE(hidden[0], hidden[2]);
+  // The one that was not let answer has said nothing.
+  EXPECT_EQ((*made)[1].finish, FinishReason::kCancelled);
+  EXPECT_TRUE((*made)[1].tokens.empty());
+  EXPECT_EQ((*made)[0].tokens.size(), 3u);
+  // Alone, and from what the cache holds already, it is the same state.
+  auto alone = plain_engine();
+  for (int round = 0; round < 2; ++round) {
+    GenerateOptions again = endless(1);
+    std::vector<float> seen;
+    again.after_prefill = [&](const PrefillState& state) {
+      seen.assign(state.hidden.begin(), state.hidden.end());
+      return true;
+    };
+    generate(*alone, prompts[0], again);
+    ASSERT_EQ(seen.size(), hidden[0].size());
+    for (size_t k = 0; k < seen.size(); ++k) EXPECT_NEAR(seen[k], hidden[0][k], 1e-4);
+  }
+}
+
 TEST(Session, KeepsToTheContext) {
   auto engine = plain_engine({.n_context = 16});
   EXPECT_EQ(engine->n_context(), 16);

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/eval/compare_text.h"
+#include "models/predictor/compare_text.h"
 #include "tests/eval/told_engine.h"
 
 namespace ac {

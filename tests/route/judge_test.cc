@@ -78,5 +78,40 @@ TEST(Judge, LessIsAllowedOnUnknownGround) {
   EXPECT_NEAR(*judgement.allowance, *made.promised->allowance - 0.5, 1e-9);
 }
 
+std::shared_ptr<const Gates> gates_with_drafts(size_t n_labels) {
+  Gates gates = *gates_that_say(1, 1, n_labels);
+  DraftGate::Parts parts;
+  parts.variants = {"small"};
+  parts.seconds = {"small"};
+  for (int s = 0; s < kDraftStages; ++s) {
+    const size_t n = draft_features_count(static_cast<DraftStage>(s), 0) + 1;
+    parts.stages.push_back({std::vector<float>(n), std::vector<float>(n)});
+  }
+  parts.gains.resize(n_labels * kDraftStages);
+  gates.draft = DraftGate::create(std::move(parts)).value();
+  return std::make_shared<const Gates>(std::move(gates));
+}
+
+TEST(Judge, DraftsAreHeldToTheirOwnAllowance) {
+  const JudgeMade made =
+      make_judge(gates_with_drafts(4000), {.drafts = DraftUse{}, .target_success = 0.95});
+  ASSERT_TRUE(made.promised && made.promised->allowance);
+  EXPECT_TRUE(made.judge.drafts);
+  const Judgement judgement = made.judge.judge("known words only here", {});
+  EXPECT_EQ(judgement.draft_allowance, made.promised->allowance);
+  EXPECT_NEAR(*judgement.allowance, *judgement.draft_allowance + kDraftReach, 1e-9);
+  EXPECT_GE(judgement.alarm_margin, 0);
+  const Judgement novel = made.judge.judge("something else entirely", {});
+  EXPECT_NEAR(*novel.draft_allowance, *judgement.draft_allowance - 0.5, 1e-9);
+  ASSERT_TRUE(made.judge.usual);
+  EXPECT_NEAR(made.judge.usual->mean_gain, 0, 1e-6);
+}
+
+TEST(Judge, DraftsAreNotJudgedUnlessWanted) {
+  const JudgeMade made = make_judge(gates_with_drafts(4000), {.target_success = 0.95});
+  EXPECT_FALSE(made.judge.judge("known words", {}).draft_allowance);
+  EXPECT_TRUE(made.judge.drafts) << "for what a receipt says";
+}
+
 }  // namespace
 }  // namespace ac

@@ -332,11 +332,57 @@ TEST(CandidatesFor, NeverFallsAsCostRises) {
 
 TEST(RouteReasons, EveryOneHasItsName) {
   std::vector<std::string> names;
-  for (int i = 0; i <= static_cast<int>(RouteReason::kNoLocal); ++i) {
+  for (int i = 0; i <= static_cast<int>(RouteReason::kBudget); ++i) {
     names.emplace_back(route_reason_name(static_cast<RouteReason>(i)));
   }
   EXPECT_THAT(names, ElementsAre("confident", "not_confident", "pinned", "offline", "remote_down",
-                                 "no_predictor", "context", "no_local"));
+                                 "no_predictor", "context", "no_local", "doubted", "budget"));
+}
+
+std::vector<Candidate> three() {
+  return {{"small", 1, 0.6, 0}, {"medium", 2, 0.7, 0}, {"large", 4, 0.85, 0}};
+}
+
+TEST(Policy, WithoutMoneyTheBestLocalOneAnswers) {
+  const std::vector<Candidate> locals = three();
+  PolicyInput input{.locals = locals,
+                    .has_prediction = true,
+                    .remote_success = 0.95,
+                    .threshold = 0.9,
+                    .remote_configured = true,
+                    .may_spend = false};
+  const Route route = decide(input).value();
+  EXPECT_EQ(route.variant, "large");
+  EXPECT_EQ(route.reason, RouteReason::kBudget);
+  EXPECT_TRUE(route.degraded);
+  input.pinned = "remote";
+  EXPECT_THAT(decide(input).error().message, HasSubstr("budget"));
+}
+
+TEST(Policy, AGainBelowItsPriceIsNotBought) {
+  const std::vector<Candidate> locals = three();
+  PolicyInput input{.locals = locals,
+                    .has_prediction = true,
+                    .remote_success = 0.95,
+                    .allowance = 0.01,
+                    .worth_gain = 0.2,
+                    .remote_configured = true};
+  EXPECT_EQ(decide(input)->variant, "large");
+  input.worth_gain = 0.3;
+  EXPECT_EQ(decide(input)->variant, "medium");
+  input.worth_gain = 0.05;
+  EXPECT_EQ(decide(input)->place, Place::kRemote);
+}
+
+TEST(Policy, CheaperThanTheLeastWillNotDo) {
+  const std::vector<Candidate> locals = three();
+  const PolicyInput input{.locals = locals,
+                          .has_prediction = true,
+                          .remote_success = 0.95,
+                          .threshold = 0.5,
+                          .least_cost = 2,
+                          .remote_configured = true};
+  EXPECT_EQ(decide(input)->variant, "medium");
 }
 
 }  // namespace

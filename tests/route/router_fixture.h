@@ -28,6 +28,13 @@ struct World {
   int n_text_loads = 0;
   bool nested = false;          // q4 and q8 are two levels of one file
   std::vector<int32_t> levels;  // that engines were set to
+  // What engines show of their answers.
+  std::vector<float> prefill_logits = {0, 1, 2};
+  std::vector<float> hidden = {1};
+  double mean_logprob = -0.01;
+  int n_prefills = 0;
+  int n_answers = 0;  // that were begun
+  std::map<std::string, std::vector<std::string>> pieces_of;  // by variant, instead of local_pieces
 
   int n_clients = 0;
   int n_questions = 0;
@@ -78,12 +85,24 @@ class FakeEngine final : public Engine {
                               const GenerateOptions& options) override {
     Generation out;
     if (const auto hook = world_->on_generate) hook();
+    ++world_->n_prefills;
+    out.n_prompt_tokens = static_cast<int32_t>(prompt.size());
+    if (options.after_prefill &&
+        !options.after_prefill({world_->prefill_logits, world_->hidden})) {
+      out.finish = FinishReason::kCancelled;
+      return out;
+    }
+    ++world_->n_answers;
+    out.mean_logprob = world_->mean_logprob;
+    out.low_logprob = out.least_logprob = static_cast<float>(world_->mean_logprob);
+    const auto own = world_->pieces_of.find(id_);
+    const std::vector<std::string>& pieces =
+        own == world_->pieces_of.end() ? world_->local_pieces : own->second;
     const size_t n = world_->generate_error ? world_->pieces_before_error : kPieces.size();
-    const size_t given = give_out(n, options.on_text, &out.text, world_->local_pieces);
+    const size_t given = give_out(n, options.on_text, &out.text, pieces);
     if (world_->generate_error) return *world_->generate_error;
     out.tokens.resize(given);
     out.finish = given < kPieces.size() ? FinishReason::kCancelled : FinishReason::kStop;
-    out.n_prompt_tokens = static_cast<int32_t>(prompt.size());
     out.n_reused_tokens = 1;
     return out;
   }
@@ -181,7 +200,8 @@ class RouterTest : public testing::Test {
 
   void make(Parts which = kAll, RouterOptions options = {}) {
     RouterParts parts;
-    if (which != kNoJudge) parts.judge = fake_judge();
+    if (which != kNoJudge) parts.judge = judge_;
+    parts.spending = spending_;
     if (which != kNoLocal) parts.variants = std::make_unique<FakeVariants>(&world_);
     if (which != kNoRemote) {
       parts.make_remote = [this]() -> Result<std::unique_ptr<RemoteClient>> {
@@ -212,6 +232,8 @@ class RouterTest : public testing::Test {
   }
 
   World world_;
+  Judge judge_ = fake_judge();
+  std::shared_ptr<Spending> spending_;
   std::unique_ptr<Router> router_;
   std::string relayed_;
 };

@@ -16,6 +16,22 @@ ChatRequest read(std::string_view body) {
   return refusal == nullptr ? std::get<ChatRequest>(std::move(read)) : ChatRequest();
 }
 
+TEST(ChatRequest, AStepOfAWorkflowSaysSo) {
+  const auto with = [](const std::string& metadata) {
+    return read_chat_request(
+        R"({"model":"m","messages":[{"role":"user","content":"hi"}],"metadata":)" + metadata + "}");
+  };
+  EXPECT_EQ(std::get<ChatRequest>(with(R"({"agentcompress_workflow":"run 1"})")).workflow, "run 1");
+  EXPECT_EQ(std::get<ChatRequest>(with(R"({"other":"x"})")).workflow, "");
+  EXPECT_EQ(std::get<ChatRequest>(with("null")).workflow, "");
+  for (const char* bad : {R"({"agentcompress_workflow":3})", R"({"agentcompress_workflow":""})",
+                          R"({"agentcompress_workflow":"a\u0000b"})"}) {
+    const auto read = with(bad);
+    ASSERT_TRUE(std::holds_alternative<ChatRefusal>(read)) << bad;
+    EXPECT_EQ(std::get<ChatRefusal>(read).param, "metadata.agentcompress_workflow");
+  }
+}
+
 TEST(ChatRequest, WhatClientsSend) {
   const ChatRequest request = read(R"({
     "model": "auto@0.8", "stream": true, "stream_options": {"include_usage": true},

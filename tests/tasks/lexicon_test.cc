@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "models/tasks/alternation.h"
 #include "models/tasks/text.h"
+#include "runtime/core/rng.h"
 
 namespace ac::tasks {
 namespace {
@@ -45,6 +47,7 @@ TEST(Lexicon, SlipsAreRefused) {
             std::string::npos);
   EXPECT_NE(refused("[a all]\nx\\ty").find("f.txt:2"), std::string::npos);
   EXPECT_NE(refused("[a all]\nx\\").find("f.txt:2"), std::string::npos);
+  EXPECT_NE(refused("[a all]\nx <a|b").find("f.txt:2: '<' without its '>'"), std::string::npos);
 }
 
 // Cut anywhere, the data still parse or are refused; nothing else.
@@ -108,11 +111,19 @@ TEST(Lexicon, PhrasingsNameWhatTheTaskNeeds) {
   for (const Need& need : needs) {
     for (int split = 0; split < kSplits; ++split) {
       for (const std::string& phrasing : lexicon().list(need.key, static_cast<Split>(split))) {
-        for (const auto& group : need.slots) {
-          const bool named = std::any_of(group.begin(), group.end(), [&](const std::string& slot) {
-            return phrasing.find(slot) != std::string::npos;
-          });
-          EXPECT_TRUE(named) << need.key << ": '" << phrasing << "' lacks " << group[0];
+        // Every text that it stands for, as far as chance finds them.
+        Rng rng(1);
+        for (int i = 0; i < (has_alternations(phrasing) ? 50 : 1); ++i) {
+          const std::string text =
+              chosen(phrasing, [&](size_t n) { return static_cast<size_t>(rng.below(n)); });
+          EXPECT_EQ(text.find("  "), std::string::npos) << need.key << ": '" << text << "'";
+          for (const auto& group : need.slots) {
+            const auto in_text = [&](const std::string& slot) {
+              return text.find(slot) != std::string::npos;
+            };
+            EXPECT_TRUE(std::any_of(group.begin(), group.end(), in_text))
+                << need.key << ": '" << text << "' lacks " << group[0];
+          }
         }
       }
     }

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "models/tasks/alternation.h"
 #include "models/tasks/task.h"
 #include "models/tasks/text.h"
 #include "models/tasks/workflow.h"
@@ -95,6 +96,24 @@ TEST(Splits, ShareNoPhrasing) {
       }
     }
   }
+}
+
+// Nor does a training entry that stands for many stand for one of another split.
+TEST(Splits, ShareNoChoice) {
+  size_t n_compared = 0;
+  for (const auto& [key, section] : lexicon().sections()) {
+    if (!section.all.empty()) continue;
+    for (const std::string& entry : lexicon().list(key, Split::kTrain)) {
+      if (!has_alternations(entry)) continue;
+      for (const Split split : {Split::kCalibration, Split::kEvaluation}) {
+        for (const std::string& other : lexicon().list(key, split)) {
+          EXPECT_FALSE(may_become(lower(entry), lower(other))) << key << ": " << other;
+          ++n_compared;
+        }
+      }
+    }
+  }
+  EXPECT_GT(n_compared, 1000u);
 }
 
 TEST(Splits, ShareNoPrompt) {

@@ -226,6 +226,27 @@ TEST_F(BaseTrainerTest, AnotherRecipeIsRefused) {
   EXPECT_FALSE(train(recipe_of(kRecipe), {.out_path = path("none"), .resume = true}).has_value());
 }
 
+TEST_F(BaseTrainerTest, AnotherScheduleMayGoOnWhereItIsWanted) {
+  BaseTrainOptions options{.out_path = path("a")};
+  StopAfter stop(2, &options);
+  ASSERT_TRUE(train(recipe_of(kRecipe), options).has_value());
+  const BaseTrainOptions go_on{.out_path = path("a"), .resume = true, .new_recipe = true};
+  const auto wider = train(recipe_of(replaced(kRecipe, "d_ff = 64", "d_ff = 96")), go_on);
+  ASSERT_FALSE(wider.has_value());
+  EXPECT_NE(wider.error().message.find("d_ff = 64"), std::string::npos) << wider.error().message;
+  const BaseRecipe other = recipe_of(replaced(kRecipe, "learning_rate = 0.01", "learning_rate = 0.005"));
+  const auto report = train(other, go_on);
+  ASSERT_TRUE(report.has_value()) << report.error().message;
+  EXPECT_EQ(report->step, 20);
+  const auto log = parse_log_lines(read_file(path("a.log.jsonl"), 1 << 20).value(), "log");
+  ASSERT_TRUE(log.has_value());
+  EXPECT_EQ((*log)[1].new_values, "");
+  EXPECT_EQ((*log)[2].new_values, "learning_rate = 0.005");
+  EXPECT_EQ((*log)[3].new_values, "");
+  // What went on has the new recipe from then on.
+  EXPECT_TRUE(train(other, {.out_path = path("a"), .resume = true}).has_value());
+}
+
 TEST_F(BaseTrainerTest, DamagedStatesAreErrors) {
   BaseTrainOptions options{.out_path = path("a")};
   StopAfter stop(1, &options);

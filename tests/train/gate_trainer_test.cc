@@ -181,7 +181,7 @@ TEST(RealLabels, TheDefaultGateKeepsMostPromptsLocal) {
   const std::vector<TierSource> tiers = {{"weak", {"llama-3.1-8b-instruct"}},
                                          {"strong", {"llama-3.1-nemotron-51b-instruct"}}};
   const GateExamples examples = gate_examples(labels, tiers).value();
-  const auto predicted = gate_out_of_fold(examples, 5, nullptr);
+  const auto predicted = gate_out_of_fold(examples, rows_of(examples), 5, nullptr);
   ASSERT_TRUE(predicted) << predicted.error().message;
   std::vector<float> gain;
   for (size_t i = 0; i < examples.size(); ++i) {

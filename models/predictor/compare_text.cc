@@ -1,4 +1,4 @@
-#include "runtime/eval/compare_text.h"
+#include "models/predictor/compare_text.h"
 
 #include <algorithm>
 #include <map>

@@ -1,0 +1,115 @@
+// The router's inside, shared by its parts. Not an interface: router*.cc only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "runtime/route/drift.h"
+#include "runtime/route/router.h"
+#include "runtime/route/workflow_book.h"
+
+namespace ac {
+
+// Passes text on, remembers it, and notes when the first piece came.
+class Relay {
+ public:
+  Relay(const std::function<bool(std::string_view)>& on_text, const Clock& clock,
+        Clock::TimePoint start)
+      : on_text_(on_text), clock_(clock), start_(start) {}
+
+  std::function<bool(std::string_view)> callback() {
+    return [this](std::string_view piece) {
+      if (text_.empty()) first_seconds_ = seconds_between(start_, clock_.now());
+      text_ += piece;
+      if (!on_text_ || held_) return true;
+      relayed_ = true;
+      return on_text_(piece);
+    };
+  }
+  // Whether a piece has left: from then on no other answer may begin. Where nobody listens none
+  // has.
+  bool relayed() const { return relayed_; }
+  bool has_text() const { return !text_.empty(); }
+  void restart() { text_.clear(); }
+  // While held, pieces are remembered and not passed on. Letting go passes on all of them at once.
+  void hold() { held_ = true; }
+  void let_go() {
+    if (std::exchange(held_, false)) pass_on(text_);
+  }
+  void pass_on(std::string_view text) {
+    if (!on_text_ || text.empty()) return;
+    relayed_ = true;
+    on_text_(text);
+  }
+  std::string take_text() { return std::move(text_); }
+  double first_seconds() const { return first_seconds_; }
+  double seconds() const { return seconds_between(start_, clock_.now()); }
+
+ private:
+  const std::function<bool(std::string_view)>& on_text_;
+  const Clock& clock_;
+  Clock::TimePoint start_;
+  std::string text_;
+  bool relayed_ = false;
+  bool held_ = false;
+  double first_seconds_ = 0;
+};
+
+// One question on its way: what has been decided, and what has happened since.
+struct Journey {
+  const RouteRequest& request;
+  const Decision& decision;
+  Relay relay;
+  Route route;        // changes as places fail
+  std::string cause;  // of being degraded
+  std::string notes;
+  // Asked once a local variant has read the prompt: whether it shall answer. Empty: it shall.
+  std::function<bool(const DraftSignals& signals)> goes_on{};
+};
+
+// Adds a sentence to a receipt's notes.
+void add_note(std::string* notes, std::string_view note);
+
+struct Router::State {
+  Judge judge;
+  std::optional<VariantCache> variants;
+  RemoteFactory make_remote;
+  RouterOptions options;
+  const Clock* clock = nullptr;
+  std::unique_ptr<RemoteClient> client;  // made on first use
+  std::optional<Error> client_error;     // it could not be made
+  std::shared_ptr<Spending> spending;    // nullptr: no limits
+  WorkflowBook workflows;
+  std::optional<DriftMonitor> drift;
+  double usual_completion_tokens = 200;  // of answers of the remote, a running mean
+
+  bool may_ask_remote(const RouteRequest& request) const {
+    return make_remote && !options.offline && !request.raw_prompt.has_value();
+  }
+  int64_t tokens_needed(const RouteRequest& request, std::span<const VariantCost> locals);
+  Result<RemoteClient*> remote();
+  Result<Engine*> load(Journey& journey);
+  Result<RoutedAnswer> run_local(Journey& journey);
+  Result<RoutedAnswer> run_local_then_doubt(Journey& journey);
+  // What the draft gate says of the variant that is answering; nullopt where it cannot.
+  std::optional<DraftGate::Success> judge_draft(DraftStage stage, const Journey& journey,
+                                                const DraftSignals& signals,
+                                                const SecondDraft& second = {}) const;
+  // Another variant's answer beside that of `draft`; nullopt where there is none.
+  std::optional<SecondDraft> ask_second(const Journey& journey, const RoutedAnswer& draft);
+  Result<RoutedAnswer> run_remote(Journey& journey);
+  Result<RoutedAnswer> ask_remote(Journey& journey, double& spent);
+  Result<RoutedAnswer> travel(Journey& journey);
+  // The most that the question can cost.
+  double highest_price(const RouteRequest& request) const;
+  double usual_price(const RouteRequest& request) const;
+  Result<WorkflowState> workflow_of(const RouteRequest& request) const;
+  Result<bool> may_spend(const RouteRequest& request) const;
+  void remember(const Journey& journey, const RoutedAnswer& answer);
+};
+
+}  // namespace ac
