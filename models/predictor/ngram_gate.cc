@@ -130,6 +130,17 @@ Status NgramGate::add_to(Checkpoint& checkpoint) const {
   return write_matrix(checkpoint, kEarned, parts_.calibration.earned, n_tiers);
 }
 
+void NgramGate::adjust(size_t tier, std::span<const NgramFeatures::Entry> steps, float bias_step) {
+  const size_t n_tiers = parts_.tiers.size();
+  const auto add = [](float& weight, float step) {
+    weight = std::clamp(weight + step, -kMaxWeight, kMaxWeight);
+  };
+  for (const NgramFeatures::Entry& step : steps) {
+    add(parts_.weights[step.bucket * n_tiers + tier], step.value);
+  }
+  add(parts_.bias[tier], bias_step);
+}
+
 Prediction NgramGate::predict(const NgramFeatures& features) const {
   const size_t n_tiers = parts_.tiers.size();
   Prediction prediction;

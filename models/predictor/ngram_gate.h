@@ -51,6 +51,9 @@ class NgramGate {
   // Adds its keys and tensors to a file of predictors.
   Status add_to(Checkpoint& checkpoint) const;
 
+  // Adds to the weights of a head, which stay within their range (gate_learning.h).
+  void adjust(size_t tier, std::span<const NgramFeatures::Entry> steps, float bias_step);
+
   // Thread-safe; allocates nothing beyond the result.
   Prediction predict(const NgramFeatures& features) const;
   // The share of the prompt's n-grams that were never learned from; 0 for a prompt without any.

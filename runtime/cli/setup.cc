@@ -126,12 +126,14 @@ Result<std::shared_ptr<Spending>> spending_from(const Settings& settings,
   return std::make_shared<Spending>(std::move(path), limits, system_clock());
 }
 
-Judge judge_from(std::shared_ptr<const Gates> gates, const Settings& settings) {
+Judge judge_from(std::shared_ptr<const Gates> gates, const Settings& settings,
+                 const UseLearner* learner) {
   const JudgeOptions options{.paper = settings.text("route.gate") == "paper",
                              .drafts = draft_use_from(settings),
                              .target_success = settings.number("route.target_success"),
                              .target_confidence = settings.number("route.target_confidence")};
-  JudgeMade made = make_judge(std::move(gates), options);
+  JudgeMade made = make_judge(std::move(gates), options,
+                              learner != nullptr ? learner->learning() : nullptr);
   if (made.promised && !made.promised->allowance) {
     log_warning(
         "{:.1f} % of the full model's success cannot be promised with {:.0f} % confidence from {} "
@@ -142,6 +144,12 @@ Judge judge_from(std::shared_ptr<const Gates> gates, const Settings& settings) {
 }
 
 }  // namespace
+
+std::string learned_path(const Settings& settings) {
+  if (!settings.text("route.learned_file").empty()) return settings.text("route.learned_file");
+  const std::string folder = state_folder();
+  return folder.empty() ? "" : folder + "/learned.jsonl";
+}
 
 Result<EngineOptions> engine_options(const Settings& settings) {
   if (const int64_t device = settings.integer("engine.device"); device != 0) {
@@ -228,7 +236,11 @@ Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
                                             const Settings& settings,
                                             std::string workflow_file) {
   RouterParts parts;
-  parts.judge = judge_from(std::move(models.gates), settings);
+  if (models.gates != nullptr && models.gates->ngram && settings.yes("route.learn") &&
+      settings.text("route.gate") == "default") {
+    AC_TRY(parts.learner, UseLearner::open(models.gates, learned_path(settings)));
+  }
+  parts.judge = judge_from(std::move(models.gates), settings, parts.learner.get());
   parts.variants = std::move(models.variants);
   RouterOptions options;
   options.prices = {.usd_per_million_prompt_tokens = remote.usd_per_million_prompt_tokens,
@@ -244,6 +256,7 @@ Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
   options.offline = settings.yes("privacy.offline");
   options.memory_budget_bytes = memory_limit_bytes(settings);
   options.workflow_file = std::move(workflow_file);
+  options.audit_share = settings.number("route.audit_share");
   return Router::create(std::move(parts), std::move(options));
 }
 

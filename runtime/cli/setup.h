@@ -49,6 +49,8 @@ Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
                                             std::string workflow_file = {});
 // From models and remote of the settings; --workflow, where the verb has it, is remembered on disk.
 Result<std::unique_ptr<Router>> make_router(const Invocation& invocation, const Settings& settings);
+// Where what was learned from use is kept; empty without a home folder.
+std::string learned_path(const Settings& settings);
 // Where steps of --workflow are remembered; empty without --workflow. Errors: kInvalidArgument (a bad
 // id, no folder for state).
 Result<std::string> workflow_file(const Invocation& invocation);

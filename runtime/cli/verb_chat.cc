@@ -46,6 +46,9 @@ class Chat {
   bool model(const std::string& argument);
   bool why(const std::string&);
   bool retry(const std::string& argument);
+  bool good(const std::string& argument);
+  bool bad(const std::string& argument);
+  bool judge(bool good);
   bool save(const std::string& argument);
   bool system(const std::string& argument);
   bool clear(const std::string&);
@@ -66,6 +69,8 @@ std::span<const Chat::Command> Chat::commands() {
               &Chat::model},
       Command{"/why", "", "why the last answer came from where it came from", &Chat::why},
       Command{"/retry", "[ID|local|remote]", "answer the last question again", &Chat::retry},
+      Command{"/good", "", "the last local answer was right: learn from it", &Chat::good},
+      Command{"/bad", "", "it was wrong", &Chat::bad},
       Command{"/system", "[TEXT]", "instructions that precede the conversation; alone: show them",
               &Chat::system},
       Command{"/clear", "", "forget the conversation", &Chat::clear},
@@ -222,6 +227,18 @@ bool Chat::retry(const std::string& argument) {
   messages_.pop_back();
   if (!answer(argument.empty() ? pin_ : std::optional(argument))) {
     messages_.push_back(std::move(before));
+  }
+  return true;
+}
+
+bool Chat::good(const std::string&) { return judge(true); }
+bool Chat::bad(const std::string&) { return judge(false); }
+
+bool Chat::judge(bool good) {
+  if (const Status judged = router_.judge_last(good); !judged) {
+    log_line(LogLevel::kError, judged.error().message);
+  } else {
+    note_line("learned; agentcompress predictor learned --undo 1 takes it back");
   }
   return true;
 }

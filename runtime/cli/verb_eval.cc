@@ -1,5 +1,6 @@
 // eval: research workflows through every kind of router, and the table of what each is worth.
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -23,6 +24,8 @@ constexpr std::array kOptions = {
            "workflows of the calibration split that choose the threshold (300)"},
     Option{"--local-watts", "W", "what this machine takes while it answers (30)"},
     Option{"--usd-per-kwh", "USD", "and what that costs (0.3)"},
+    Option{"--price", "NAME=P/C",
+           "what the same runs cost at P and C dollars a million tokens (prompt, completion)", true},
     Option{"--out", "NAME", "write NAME.md, NAME.json and NAME.svg"},
     Option{"--json", "", "as JSON"},
 };
@@ -86,7 +89,11 @@ class Places {
     request.options = generate_;
     request.pin = place;
     request.wants_signals = true;
-    AC_TRY(const RoutedAnswer answer, router_->answer(request));
+    Result<RoutedAnswer> asked = router_->answer(request);
+    // A step that quotes a long wrong answer may not fit; then there is no answer.
+    if (!asked && asked.error().code == ErrorCode::kContextFull) return PlaceAnswer{};
+    if (!asked) return asked.error();
+    const RoutedAnswer& answer = *asked;
     if (answer.interrupted) return *answer.interrupted;
     if (answer.receipt.finish == "cancelled") return Error{ErrorCode::kCancelled, ""};
     return PlaceAnswer{.text = answer.text,
@@ -106,15 +113,45 @@ class Places {
   GenerateOptions generate_;
 };
 
-// The techniques of the zoo's variants, by the first word of what was done.
+// The techniques of the zoo's variants, by the first word of what was done; of "quantise", which all
+// of them have, by two.
 std::map<std::string, std::set<std::string>> variants_by_technique(const Zoo& zoo) {
   std::map<std::string, std::set<std::string>> found;
   for (const ZooVariant& variant : zoo.manifest().variants) {
     for (const std::string& line : variant.techniques) {
-      found[line.substr(0, line.find(' '))].insert(variant.id);
+      const size_t first = line.find(' ');
+      const size_t end = line.starts_with("quantise ") ? line.find(' ', first + 1) : first;
+      found[line.substr(0, end)].insert(variant.id);
     }
   }
   return found;
+}
+
+// "A100=1.5/6". Errors: kInvalidArgument.
+Result<WorkflowReport::Priced> priced_from(const Verb& verb, const std::string& text) {
+  WorkflowReport::Priced priced;
+  const size_t equals = text.rfind('='), slash = text.rfind('/');
+  const auto number = [&](size_t from, size_t to, double& out) {
+    const auto [end, error] = std::from_chars(text.data() + from, text.data() + to, out);
+    return error == std::errc() && end == text.data() + to && out >= 0 && out <= 1e6;
+  };
+  const bool good = equals != std::string::npos && equals > 0 && slash != std::string::npos &&
+                    slash > equals &&
+                    number(equals + 1, slash, priced.prices.usd_per_million_prompt_tokens) &&
+                    number(slash + 1, text.size(), priced.prices.usd_per_million_completion_tokens);
+  if (!good) {
+    return usage_error(verb, fmt::format("--price is '{}', expected NAME=PROMPT/COMPLETION", text));
+  }
+  priced.name = text.substr(0, equals);
+  return priced;
+}
+
+double usd_at(std::span<const WorkflowRun> runs, const StepPrices& prices) {
+  double usd = 0;
+  for (const WorkflowRun& run : runs) {
+    for (const StepRun& step : run.steps) usd += price_of(step, prices);
+  }
+  return usd;
 }
 
 class Evaluation {
@@ -197,6 +234,11 @@ Result<int> run(const Invocation& invocation) {
                        "the remote costs nothing: set usd_per_million_prompt_tokens and "
                        "usd_per_million_completion_tokens in [remote]");
   }
+  for (const std::string& text : invocation.values("--price")) {
+    AC_TRY(WorkflowReport::Priced priced, priced_from(invocation.verb(), text));
+    priced.prices.local_usd_per_second = report.prices.local_usd_per_second;
+    report.priced.push_back(std::move(priced));
+  }
   watch_interrupts();
 
   const auto calibration =
@@ -209,15 +251,13 @@ Result<int> run(const Invocation& invocation) {
   const auto gate_at = [&](double allowance, bool verified) {
     return default_gate(places->gates, variants, allowance, verified);
   };
+  using StrategyAt = std::function<Strategy(double allowance)>;
   AC_TRY(const auto full_before, evaluation.run(calibration, always_remote()));
-  AC_TRY(report.allowance,
-         certain_allowance(full_before, report.retain, report.confidence, [&](double allowance) {
-           return evaluation.run(calibration, gate_at(allowance, false));
-         }));
-  AC_TRY(const auto verified_allowance,
-         certain_allowance(full_before, report.retain, report.confidence, [&](double allowance) {
-           return evaluation.run(calibration, gate_at(allowance, true));
-         }));
+  const auto certain = [&](const StrategyAt& at) {
+    return certain_allowance(full_before, report.retain, report.confidence, [&](double allowance) {
+      return evaluation.run(calibration, at(allowance));
+    });
+  };
 
   AC_TRY(const auto full, evaluation.run(workflows, always_remote()));
   const auto add = [&](std::string name,
@@ -228,19 +268,29 @@ Result<int> run(const Invocation& invocation) {
   };
   constexpr double kNothing = -2;
   report.rows.push_back(report_row("full model alone", full, full));
-  AC_TRY(const auto gate, add("default gate", gate_at(report.allowance.value_or(kNothing), false)));
-  AC_TRY(const auto verified,
-         add("default gate and checks", gate_at(verified_allowance.value_or(kNothing), true)));
-  if (places->gates->draft) {
-    for (const auto& [name, plan] : kDraftPlans) {
-      const auto judged = [&](double allowance) {
-        return draft_gate(places->gates, variants, allowance, plan);
-      };
-      AC_TRY(const auto allowance,
-             certain_allowance(full_before, report.retain, report.confidence,
-                               [&](double at) { return evaluation.run(calibration, judged(at)); }));
-      AC_TRY(const auto runs, add(name, judged(allowance.value_or(kNothing))));
-    }
+  // The draft gate whole, where there is one; else the default gate.
+  std::vector<WorkflowRun> headline;
+  const auto add_certain = [&](const std::string& name, const StrategyAt& at,
+                               bool is_headline) -> Status {
+    AC_TRY(const auto allowance, certain(at));
+    AC_TRY(std::vector<WorkflowRun> runs, add(name, at(allowance.value_or(kNothing))));
+    if (!is_headline) return {};
+    report.headline = name;
+    report.allowance = allowance;
+    headline = std::move(runs);
+    return {};
+  };
+  const bool has_drafts = places->gates->draft.has_value();
+  AC_TRY_STATUS(add_certain("default gate", [&](double at) { return gate_at(at, false); },
+                            !has_drafts));
+  AC_TRY_STATUS(add_certain("default gate and checks",
+                            [&](double at) { return gate_at(at, true); }, false));
+  for (const auto& [name, plan] : kDraftPlans) {
+    if (!has_drafts) break;
+    AC_TRY_STATUS(add_certain(
+        name,
+        [&](double at) { return draft_gate(places->gates, variants, at, plan); },
+        std::string_view(name) == kDraftPlans[0].name));
   }
   AC_TRY(const auto paper,
          add("paper's gate",
@@ -251,8 +301,13 @@ Result<int> run(const Invocation& invocation) {
     AC_TRY(const auto runs, evaluation.run(workflows, at_random(variants.front(), local, 1)));
     report.random_rows.push_back(report_row(fmt::format("random {:.1f}", local), runs, full));
   }
-  report.random_cut = cut_at(report.random_rows, report.rows[1].retained);
-  add_groups(workflows, full, gate, report);
+  report.random_cut =
+      cut_at(report.random_rows, report_row(report.headline, headline, full).retained);
+  add_groups(workflows, full, headline, report);
+  for (WorkflowReport::Priced& priced : report.priced) {
+    priced.usd_full = usd_at(full, priced.prices);
+    priced.usd = usd_at(headline, priced.prices);
+  }
 
   AC_TRY(const auto zoo, Zoo::open(report.zoo));
   for (const auto& [technique, those] : variants_by_technique(*zoo)) {
@@ -262,11 +317,10 @@ Result<int> run(const Invocation& invocation) {
     }
     if (left.empty() || left.size() == variants.size()) continue;
     const auto without = [&](double allowance) {
-      return default_gate(places->gates, left, allowance, false);
+      return has_drafts ? draft_gate(places->gates, left, allowance, kDraftPlans[0].plan)
+                        : default_gate(places->gates, left, allowance, false);
     };
-    AC_TRY(const auto allowance,
-           certain_allowance(full_before, report.retain, report.confidence,
-                             [&](double at) { return evaluation.run(calibration, without(at)); }));
+    AC_TRY(const auto allowance, certain(without));
     AC_TRY(const auto runs, evaluation.run(workflows, without(allowance.value_or(kNothing))));
     report.ablations.push_back({technique, report_row(technique, runs, full)});
   }

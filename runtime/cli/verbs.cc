@@ -12,7 +12,7 @@ namespace {
 constexpr std::array kVerbs = {
     &kAsk,           &kChat,          &kRoute,      &kServe,      &kZooBuild,   &kZooPack,    &kZooAdd,
     &kZooLs,         &kZooInfo,       &kZooVerify,  &kZooExtract, &kZooExport,  &kPredictorLabel, &kPredictorTrain,
-    &kPredictorEval, &kPredictorInfo, &kTrain,      &kBench,      &kDoctor,     &kEval,      &kConfigShow,
+    &kPredictorEval, &kPredictorInfo, &kPredictorLearned, &kTrain,      &kBench,      &kDoctor,     &kEval,      &kConfigShow,
     &kConfigCheck,   &kConfigPath,    &kCompletion, &kTasksShow,  &kTasksCheck, &kTasksWorkflow,
     &kTasksScore,    &kTokenize,      &kLogits,        &kVersion,
 };

@@ -18,6 +18,7 @@ extern const Verb kZooVerify;
 extern const Verb kZooExtract;
 extern const Verb kZooExport;
 extern const Verb kPredictorLabel;
+extern const Verb kPredictorLearned;
 extern const Verb kPredictorTrain;
 extern const Verb kPredictorEval;
 extern const Verb kPredictorInfo;

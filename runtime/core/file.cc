@@ -254,6 +254,38 @@ Status write_file(const std::string& path, std::string_view text) {
   return writer->commit();
 }
 
+namespace {
+
+// Where the last whole line ends.
+Result<off_t> end_of_lines(int fd, const std::string& path) {
+  off_t end = lseek(fd, 0, SEEK_END);
+  if (end < 0) return system_error(path, "seek", errno);
+  char last = 0;
+  while (end > 0) {
+    if (pread(fd, &last, 1, end - 1) != 1) return system_error(path, "read", errno);
+    if (last == '\n') break;
+    --end;
+  }
+  return end;
+}
+
+}  // namespace
+
+Status append_line(const std::string& path, std::string_view line) {
+  const Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (fd.get() < 0) return system_error(path, "open", errno);
+  AC_TRY(off_t end, end_of_lines(fd.get(), path));
+  if (ftruncate(fd.get(), end) != 0) return system_error(path, "cut", errno);
+  while (!line.empty()) {
+    const ssize_t n = pwrite(fd.get(), line.data(), line.size(), end);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(path, "write", errno);
+    line.remove_prefix(static_cast<size_t>(n));
+    end += n;
+  }
+  return fsync(fd.get()) == 0 ? Status() : system_error(path, "sync", errno);
+}
+
 void set_file_writer_factory_for_tests(FileWriterFactory factory) {
   writer_factory() = std::move(factory);
 }

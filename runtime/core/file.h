@@ -53,6 +53,11 @@ class FileWriter {
 };
 Result<std::unique_ptr<FileWriter>> create_file(const std::string& path);
 
+// Adds a line to the end of a file, made where there is none, and syncs it. What stands there without
+// a line end was cut off while it was written, and is overwritten. One writer at a time (FileLock).
+// REQUIRES: `line` ends with its only line end. Errors: kIo.
+Status append_line(const std::string& path, std::string_view line);
+
 // read_file's opposite, by create_file.
 Status write_file(const std::string& path, std::string_view text);
 

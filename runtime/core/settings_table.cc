@@ -46,6 +46,10 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"route", "probe", kYesNo, "", "yes", 0, 0, "", "verify = escalate: let a variant be stopped once it has read the prompt"},
     {"route", "second_draft", kYesNo, "", "no", 0, 0, "", "verify = escalate: ask another variant before a doubtful answer goes to the full model"},
 
+    {"route", "learn", kYesNo, "", "yes", 0, 0, "", "go on learning: from /good and /bad in chat; an idle server from prompts it escalated, answered here too, and from audits"},
+    {"route", "audit_share", kNumber, "", "0.05", 0, 1, "", "share of local answers that an idle server asks the full model to confirm"},
+    {"route", "learned_file", kPath, "", "", 0, 0, "", "where that is kept (hashed features, no text); empty: learned.jsonl in the folder for state"},
+
     {"budget", "usd_per_day", kNumber, "USD", "0", 0, 1e9, "", "most that the remote may cost in a day (UTC); 0: no limit"},
     {"budget", "usd_per_month", kNumber, "USD", "0", 0, 1e9, "", "most that the remote may cost in a month (UTC); 0: no limit"},
     {"budget", "usd_per_workflow", kNumber, "USD", "0", 0, 1e9, "", "most that the remote may cost in one workflow; 0: no limit"},

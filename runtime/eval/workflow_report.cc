@@ -88,20 +88,36 @@ std::string report_markdown(const WorkflowReport& report) {
       "steps that asked the remote |\n|---|---|---|---|---|---|---|---|\n";
   for (const ReportRow& row : report.rows) text += row_line(row);
   if (report.random_cut) {
-    text += fmt::format("\nA random router that keeps as much as the default gate cuts {}.\n",
-                        percent(*report.random_cut));
+    text += fmt::format("\nA random router that keeps as much as \"{}\" cuts {}.\n",
+                        report.headline, percent(*report.random_cut));
   }
-  text += "\n| | full model alone | default gate | cost cut |\n|---|---|---|---|\n";
+  text += fmt::format("\n| | full model alone | {} | cost cut |\n|---|---|---|---|\n",
+                      report.headline);
   for (const auto& group : report.groups) {
     text += fmt::format("| {} | {} | {} {} | {} |\n", group.name, percent(group.full.rate()),
                         percent(group.gate.rate()), interval_text(group.gate.interval()),
                         percent(group.cut));
   }
   if (!report.ablations.empty()) {
-    text += "\n| default gate without | cost cut | of the full model's success |\n|---|---|---|\n";
+    text += fmt::format(
+        "\n| {} without variants by | cost cut | of the full model's success |\n|---|---|---|\n",
+        report.headline);
     for (const auto& ablation : report.ablations) {
       text += fmt::format("| {} | {} {} | {} |\n", ablation.without, percent(ablation.row.cut),
                           interval_text(ablation.row.cut_interval), percent(ablation.row.retained));
+    }
+  }
+  if (!report.priced.empty()) {
+    text += fmt::format(
+        "\n| priced as | USD a million tokens | full model alone, USD | {}, USD | cost cut "
+        "|\n|---|---|---|---|---|\n",
+        report.headline);
+    for (const auto& priced : report.priced) {
+      text += fmt::format("| {} | {:g}, {:g} | {:.5f} | {:.5f} | {} |\n", priced.name,
+                          priced.prices.usd_per_million_prompt_tokens,
+                          priced.prices.usd_per_million_completion_tokens, priced.usd_full,
+                          priced.usd,
+                          percent(priced.usd_full > 0 ? 1 - priced.usd / priced.usd_full : 0));
     }
   }
   text += fmt::format(
@@ -122,6 +138,7 @@ OrderedJson report_to_json(const WorkflowReport& report) {
                    {"remote_model", report.remote_model},
                    {"retain", report.retain},
                    {"confidence", report.confidence},
+                   {"headline", report.headline},
                    {"allowance", report.allowance ? OrderedJson(*report.allowance) : nullptr},
                    {"random_cut", report.random_cut ? OrderedJson(*report.random_cut) : nullptr}};
   const auto add = [&json](const char* key, const std::vector<ReportRow>& rows) {
@@ -137,6 +154,15 @@ OrderedJson report_to_json(const WorkflowReport& report) {
                               {"gate", group.gate.rate()},
                               {"workflows", group.gate.n},
                               {"cut", group.cut}});
+  }
+  json["priced"] = OrderedJson::array();
+  for (const auto& priced : report.priced) {
+    json["priced"].push_back(
+        {{"name", priced.name},
+         {"usd_per_million_prompt_tokens", priced.prices.usd_per_million_prompt_tokens},
+         {"usd_per_million_completion_tokens", priced.prices.usd_per_million_completion_tokens},
+         {"usd_full", priced.usd_full},
+         {"usd", priced.usd}});
   }
   json["ablations"] = OrderedJson::array();
   for (const auto& ablation : report.ablations) {

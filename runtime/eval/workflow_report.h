@@ -24,11 +24,14 @@ struct WorkflowReport {
   std::string zoo, remote_model;
   size_t n_workflows = 0, n_calibration = 0;
   double retain = 0, confidence = 0;
-  std::optional<double> allowance;  // of the default gate; none: nothing could be promised
+  // The row that the groups, ablations and other prices are of, and its allowance; none: nothing
+  // could be promised.
+  std::string headline;
+  std::optional<double> allowance;
   StepPrices prices;
   std::vector<ReportRow> rows;  // the full model alone first
-  // Random routers of every share that stays local, for the curve; and what one with the default
-  // gate's success would have cut.
+  // Random routers of every share that stays local, for the curve; and what one with the headline's
+  // success would have cut.
   std::vector<ReportRow> random_rows;
   std::optional<double> random_cut;
   struct Group {
@@ -37,6 +40,13 @@ struct WorkflowReport {
     double cut = 0;
   };
   std::vector<Group> groups;
+  // The same runs at other prices.
+  struct Priced {
+    std::string name;
+    StepPrices prices;
+    double usd_full = 0, usd = 0;
+  };
+  std::vector<Priced> priced;
   struct Ablation {
     std::string without;  // variants of this technique
     ReportRow row;

@@ -14,14 +14,15 @@ double at_share(std::vector<double> values, double share) {
   return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
 }
 
-double price_of(std::string_view place, const PlaceAnswer& answer, const StepPrices& prices) {
-  if (place != kRemotePlace) return prices.local_usd_per_second * answer.seconds;
-  return 1e-6 *
-         (prices.usd_per_million_prompt_tokens * static_cast<double>(answer.prompt_tokens) +
-          prices.usd_per_million_completion_tokens * static_cast<double>(answer.completion_tokens));
-}
-
 }  // namespace
+
+double price_of(const StepRun& step, const StepPrices& prices) {
+  return prices.local_usd_per_second * step.local_seconds +
+         1e-6 * (prices.usd_per_million_prompt_tokens *
+                     static_cast<double>(step.remote_prompt_tokens) +
+                 prices.usd_per_million_completion_tokens *
+                     static_cast<double>(step.remote_completion_tokens));
+}
 
 Result<const PlaceAnswer*> AnswerBook::answer(std::string_view place, const std::string& prompt) {
   auto key = std::make_pair(std::string(place), prompt);
@@ -47,14 +48,20 @@ Result<WorkflowRun> run_workflow(const tasks::Workflow& workflow, const Strategy
     AC_CHECK(!plan.places.empty());
     StepRun step{.places = std::move(plan.places), .decision_seconds = plan.decision_seconds};
     step.seconds = plan.decision_seconds + plan.stopped_seconds;
-    step.usd = prices.local_usd_per_second * plan.stopped_seconds;
+    step.local_seconds = plan.stopped_seconds;
     std::string text;
     for (const std::string& place : step.places) {
       AC_TRY(const PlaceAnswer* answer, book.answer(place, prompt));
       step.seconds += answer->seconds;
-      step.usd += price_of(place, *answer, prices);
+      if (place == kRemotePlace) {
+        step.remote_prompt_tokens += answer->prompt_tokens;
+        step.remote_completion_tokens += answer->completion_tokens;
+      } else {
+        step.local_seconds += answer->seconds;
+      }
       text = answer->text;
     }
+    step.usd = price_of(step, prices);
     step.success = tasks::check_step(workflow, i, text).success;
     run.success = run.success && step.success;
     earlier.push_back(std::move(text));

@@ -72,8 +72,13 @@ struct StepRun {
   bool success = false;
   double seconds = 0;  // deciding and all places
   double decision_seconds = 0;
-  double usd = 0;
+  // What is paid for.
+  int64_t remote_prompt_tokens = 0;
+  int64_t remote_completion_tokens = 0;
+  double local_seconds = 0;
+  double usd = 0;  // at the prices of the run
 };
+double price_of(const StepRun& step, const StepPrices& prices);
 struct WorkflowRun {
   bool success = false;
   std::vector<StepRun> steps;

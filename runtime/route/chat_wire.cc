@@ -145,6 +145,11 @@ std::string error_message_of(std::string_view body) {
   return printable(text, text.size());
 }
 
+bool says_context_full(std::string_view body) {
+  return body.find("context_length_exceeded") != std::string_view::npos ||
+         body.find("maximum context length") != std::string_view::npos;
+}
+
 Result<std::vector<std::string>> model_ids_of(std::string_view body) {
   Result<Json> json = parse_json(body);
   if (!json.has_value()) {

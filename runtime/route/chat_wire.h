@@ -31,6 +31,9 @@ std::string printable(std::string_view text, size_t max_bytes);
 // looked for.
 std::string error_message_of(std::string_view body);
 
+// Whether an error body says that the prompt is too long: OpenAI's code, or vLLM's sentence.
+bool says_context_full(std::string_view body);
+
 // The ids in the answer of GET /models, printable. Errors: kRemote.
 Result<std::vector<std::string>> model_ids_of(std::string_view body);
 

@@ -286,8 +286,11 @@ HttpOutcome HttpTransport::Exchange::after(CURLcode code) {
   if (status != 0 && status != 200) {
     const std::string detail = status >= 300 && status <= 399 ? "redirects are not followed"
                                                               : error_message_of(error_body);
-    return outcome(HttpStage::kStatus, detail.empty() ? fmt::format("http {}", status)
-                                                      : fmt::format("http {}: {}", status, detail));
+    HttpOutcome refused =
+        outcome(HttpStage::kStatus, detail.empty() ? fmt::format("http {}", status)
+                                                   : fmt::format("http {}: {}", status, detail));
+    refused.context_full = status == 400 && says_context_full(error_body);
+    return refused;
   }
   if (finished || code == CURLE_OK) return outcome(HttpStage::kDone, {});
   const std::string detail = printable(

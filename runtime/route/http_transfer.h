@@ -57,6 +57,7 @@ struct HttpOutcome {
   HttpStage stage = HttpStage::kDone;
   std::string message;  // unless done: "connect: refused"; may hold what the server said, at length
   long status = 0;      // 0: none arrived
+  bool context_full = false;  // the status came with the word that the prompt is too long
   std::string retry_after;
 };
 

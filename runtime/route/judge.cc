@@ -57,7 +57,8 @@ DriftBaseline baseline_of(const NgramGate& gate) {
 
 }  // namespace
 
-JudgeMade make_judge(std::shared_ptr<const Gates> gates, const JudgeOptions& options) {
+JudgeMade make_judge(std::shared_ptr<const Gates> gates, const JudgeOptions& options,
+                     std::shared_ptr<const GateLearning> learning) {
   JudgeMade made;
   if (gates == nullptr) return made;
   made.judge.tiers.assign(gates->paper.tiers().begin(), gates->paper.tiers().end());
@@ -87,8 +88,10 @@ JudgeMade make_judge(std::shared_ptr<const Gates> gates, const JudgeOptions& opt
     made.judge.draft_use = *options.drafts;
   }
   if (table.n_rows() > 0) made.judge.usual = baseline_of(*gates->ngram);
-  made.judge.judge = [gates, allowed](std::string_view prompt, const RequestFacts& facts) {
-    return judge_by_gain(*gates->ngram, allowed, prompt, facts);
+  made.judge.judge = [gates, allowed, learning](std::string_view prompt,
+                                                const RequestFacts& facts) {
+    const NgramGate& gate = learning != nullptr ? learning->gate() : *gates->ngram;
+    return judge_by_gain(gate, allowed, prompt, facts);
   };
   return made;
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "models/predictor/gate_learning.h"
 #include "models/predictor/gates.h"
 #include "runtime/route/drift.h"
 #include "runtime/route/policy.h"
@@ -50,6 +51,8 @@ struct JudgeMade {
 };
 // nullptr: a judge that says nothing. Where the target cannot be promised, no variant will do:
 // every prompt counts as hard.
-JudgeMade make_judge(std::shared_ptr<const Gates> gates, const JudgeOptions& options);
+// `learning`: of gates->ngram, looked at with every judgement; nullptr: the gate as it was trained.
+JudgeMade make_judge(std::shared_ptr<const Gates> gates, const JudgeOptions& options,
+                     std::shared_ptr<const GateLearning> learning = nullptr);
 
 }  // namespace ac

@@ -163,7 +163,7 @@ Error CurlRemoteClient::error_of(const HttpOutcome& outcome, int n_attempts) con
   if (outcome.stage == HttpStage::kCancelled) return {ErrorCode::kCancelled, "cancelled"};
   std::string message = safe(outcome.message);
   if (n_attempts > 1) message += fmt::format(" ({} attempts)", n_attempts);
-  return {ErrorCode::kRemote, std::move(message)};
+  return {outcome.context_full ? ErrorCode::kContextFull : ErrorCode::kRemote, std::move(message)};
 }
 
 CurlRemoteClient::Attempt CurlRemoteClient::attempt(const RemoteRequest& request,

@@ -87,7 +87,8 @@ class RemoteClient {
   virtual ~RemoteClient() = default;
 
   // Errors: kRemote with the stage that failed ("connect: ...", "tls: ...", "http 503: ...",
-  // "stream cut after 3 events"); kCancelled when `cancel` was raised or on_text returned false.
+  // "stream cut after 3 events"); kContextFull where the server says that the prompt is too long;
+  // kCancelled when `cancel` was raised or on_text returned false.
   // The key never appears in a message, even where the server sends it back.
   virtual Result<RemoteAnswer> complete(const RemoteRequest& request) = 0;
   // GET {url}/models, all of it within the connect deadline.

@@ -14,16 +14,6 @@ namespace {
 constexpr std::string_view kInterrupted = "interrupted";
 constexpr std::string_view kNotCounted = "the server counted no tokens";
 
-// What the predictor reads: the last thing that the user said. Agents put pages of instructions in
-// front.
-Result<std::string_view> judged_text(const RouteRequest& request) {
-  if (request.raw_prompt.has_value()) return std::string_view(*request.raw_prompt);
-  for (size_t i = request.messages.size(); i-- > 0;) {
-    if (request.messages[i].role == "user") return std::string_view(request.messages[i].content);
-  }
-  return fail(ErrorCode::kInvalidArgument, "the request has no message of the user");
-}
-
 std::string_view finish_name(FinishReason finish) {
   switch (finish) {
     case FinishReason::kStop:
@@ -46,13 +36,6 @@ std::string all_text(const RouteRequest& request) {
 Status check_threshold(double threshold) {
   if (threshold >= 0 && threshold <= 1) return {};
   return fail(ErrorCode::kInvalidArgument, "a threshold of {}, want 0 to 1", threshold);
-}
-
-RequestFacts facts_of(const RouteRequest& request) {
-  RequestFacts facts;
-  facts.n_turns = 0;
-  for (const ChatMessage& message : request.messages) facts.n_turns += message.role == "user";
-  return facts;
 }
 
 void tighten(Decision& decision, double margin) {
@@ -107,6 +90,22 @@ RoutedAnswer broken_off(Journey& journey, std::string_view model, const Error& e
 }
 
 }  // namespace
+
+// Agents put pages of instructions in front of what the user says.
+Result<std::string_view> judged_text(const RouteRequest& request) {
+  if (request.raw_prompt.has_value()) return std::string_view(*request.raw_prompt);
+  for (size_t i = request.messages.size(); i-- > 0;) {
+    if (request.messages[i].role == "user") return std::string_view(request.messages[i].content);
+  }
+  return fail(ErrorCode::kInvalidArgument, "the request has no message of the user");
+}
+
+RequestFacts facts_of(const RouteRequest& request) {
+  RequestFacts facts;
+  facts.n_turns = 0;
+  for (const ChatMessage& message : request.messages) facts.n_turns += message.role == "user";
+  return facts;
+}
 
 void add_note(std::string* notes, std::string_view note) {
   if (!notes->empty()) *notes += "; ";
@@ -383,6 +382,7 @@ Result<RoutedAnswer> Router::State::travel(Journey& journey) {
 void Router::State::remember(const Journey& journey, const RoutedAnswer& answer) {
   const Decision& decision = journey.decision;
   const RouteRequest& request = journey.request;
+  note_lesson(journey, answer);
   if (drift && decision.gate == GateKind::kNgram && !request.pin.has_value()) {
     const auto cheapest = static_cast<double>(decision.prediction->success.front());
     drift->add(decision.is_novel, full_model_success(*decision.prediction) - cheapest);
@@ -432,9 +432,11 @@ Result<std::unique_ptr<Router>> Router::create(RouterParts parts, RouterOptions 
   }
   state->make_remote = std::move(parts.make_remote);
   state->spending = std::move(parts.spending);
+  state->learner = std::move(parts.learner);
   if (state->judge.usual) state->drift.emplace(*state->judge.usual);
   state->options = options;
   state->clock = options.clock != nullptr ? options.clock : &system_clock();
+  state->audit_rng = Rng(static_cast<uint64_t>(state->clock->now().time_since_epoch().count()));
   return std::unique_ptr<Router>(new Router(std::move(state)));
 }
 

@@ -27,6 +27,7 @@
 #include "runtime/route/receipt.h"
 #include "runtime/route/remote_client.h"
 #include "runtime/route/spending.h"
+#include "runtime/route/use_learner.h"
 #include "runtime/route/variants.h"
 
 namespace ac {
@@ -41,6 +42,7 @@ struct RouterParts {
   std::unique_ptr<VariantSource> variants;  // nullptr: no local model
   RemoteFactory make_remote;                // empty: no remote configured
   std::shared_ptr<Spending> spending{};     // nullptr: no limit by day or month
+  std::shared_ptr<UseLearner> learner{};    // nullptr: nothing is learned from use
 };
 
 // What is done with a local answer that check_draft (verify.h) doubts.
@@ -59,6 +61,7 @@ struct RouterOptions {
   double usd_per_success = 0;  // what a further right answer is worth; 0: whatever it costs
   double usd_per_workflow = 0;  // 0: no limit
   std::string workflow_file{};  // where workflows outlive the router; empty: nowhere
+  double audit_share = 0;       // of local answers that the remote is asked to confirm, when idle
   bool offline = false;
   uint64_t memory_budget_bytes = 0;  // of loaded variants; 0: what the machine has
   const Clock* clock = nullptr;      // nullptr: the machine's
@@ -106,6 +109,17 @@ class Router {
   // failed and there is no local model or the user pinned the remote. A cancelled answer is not an
   // error: receipt.finish is "cancelled".
   Result<RoutedAnswer> answer(const RouteRequest& request);
+
+  // Learning from use. What was escalated is answered once more by a local variant, a share of what
+  // was answered locally by the remote; how far the answers agree is a label. Nothing of it happens
+  // by itself: whoever is idle calls learn_one.
+  bool has_lessons() const;
+  // One of them. False: there was none, or `cancel` was raised; then it comes again. Errors: those
+  // of the places asked, of the budget and of UseLearner; the lesson is dropped.
+  Result<bool> learn_one(const CancelFlag* cancel);
+  // What somebody thinks of the last local answer that was not pinned. Errors: kNotFound (there is
+  // none, or nothing is learned), those of UseLearner.
+  Status judge_last(bool good);
 
   // The engine of a variant, loaded if need be; valid until the next call of answer() or engine().
   Result<Engine*> engine(std::string_view id);

@@ -1,6 +1,7 @@
 // The router's inside, shared by its parts. Not an interface: router*.cc only.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "runtime/core/rng.h"
 #include "runtime/route/drift.h"
 #include "runtime/route/router.h"
 #include "runtime/route/workflow_book.h"
@@ -74,6 +76,10 @@ struct Journey {
 // Adds a sentence to a receipt's notes.
 void add_note(std::string* notes, std::string_view note);
 
+// What the predictor reads: the last thing that the user said. Errors: kInvalidArgument.
+Result<std::string_view> judged_text(const RouteRequest& request);
+RequestFacts facts_of(const RouteRequest& request);
+
 struct Router::State {
   Judge judge;
   std::optional<VariantCache> variants;
@@ -85,6 +91,18 @@ struct Router::State {
   std::shared_ptr<Spending> spending;    // nullptr: no limits
   WorkflowBook workflows;
   std::optional<DriftMonitor> drift;
+  std::shared_ptr<UseLearner> learner;   // nullptr: nothing is learned
+  // A question to answer once more elsewhere, and what was answered.
+  struct Lesson {
+    std::vector<ChatMessage> messages;
+    GenerateOptions options;
+    std::string variant;   // whose success is learned
+    std::string answer;
+    bool audit = false;    // the answer is the variant's, the remote confirms; else the other way round
+  };
+  std::deque<Lesson> lessons;
+  std::optional<Lesson> last_local;  // for judge_last
+  Rng audit_rng{1};
   double usual_completion_tokens = 200;  // of answers of the remote, a running mean
 
   bool may_ask_remote(const RouteRequest& request) const {
@@ -110,6 +128,8 @@ struct Router::State {
   Result<WorkflowState> workflow_of(const RouteRequest& request) const;
   Result<bool> may_spend(const RouteRequest& request) const;
   void remember(const Journey& journey, const RoutedAnswer& answer);
+  void note_lesson(const Journey& journey, const RoutedAnswer& answer);
+  Result<bool> take_lesson(const Lesson& lesson, const CancelFlag* cancel);
 };
 
 }  // namespace ac

@@ -63,6 +63,7 @@ ChatService::~ChatService() {
     stopping_ = true;
   }
   stop_running_.raise();
+  stop_learning_.raise();
   changed_.notify_all();
   worker_.join();
   for (const Job& job : waiting_) refuse(*job.exchange, 503, "the server is stopping");
@@ -123,6 +124,7 @@ void ChatService::chat(const HttpRequest& request, const std::shared_ptr<HttpExc
     const std::lock_guard lock(mutex_);
     if (!stopping_ && waiting_.size() < options_.queue) {
       waiting_.push_back({std::move(asked), exchange});
+      stop_learning_.raise();
       changed_.notify_one();
       return;
     }
@@ -135,13 +137,26 @@ void ChatService::work() {
     Job job;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+      const auto has_work = [this] { return stopping_ || !waiting_.empty(); };
+      while (!has_work() && router_->has_lessons()) {
+        if (changed_.wait_for(lock, options_.idle, has_work)) break;
+        stop_learning_.clear();
+        lock.unlock();
+        learn();
+        lock.lock();
+      }
+      changed_.wait(lock, has_work);
       if (stopping_) return;
       job = std::move(waiting_.front());
       waiting_.pop_front();
     }
     if (!job.exchange->gone().raised()) answer(job);
   }
+}
+
+void ChatService::learn() {
+  const Result<bool> learned = router_->learn_one(&stop_learning_);
+  if (!learned) log_warning("nothing was learned from a question: {}", learned.error().message);
 }
 
 void ChatService::answer(const Job& job) {

@@ -2,9 +2,10 @@
 //
 // One thread asks the router, one request after the other, from a queue with an end: who finds it
 // full is told to come again. A request whose client has left is not begun, and stopped where it
-// was.
+// was. While nobody asks, that thread lets the router learn, and stops as soon as somebody does.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -27,6 +28,7 @@ struct ServiceOptions {
   GenerateOptions generate{};        // what a request does not say
   std::optional<std::string> pin{};  // what "auto" stands for, as RouteRequest::pin
   size_t queue = 32;                 // requests that wait
+  std::chrono::milliseconds idle{3000};  // without a request, before anything is learned
   std::string version{};
 };
 
@@ -52,6 +54,7 @@ class ChatService {
   };
   void chat(const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange);
   void work();
+  void learn();
   void answer(const Job& job);
 
   std::unique_ptr<Router> router_;
@@ -64,6 +67,7 @@ class ChatService {
   std::deque<Job> waiting_;
   bool stopping_ = false;
   CancelFlag stop_running_;
+  CancelFlag stop_learning_;
   std::thread worker_;
 };
 

@@ -176,6 +176,60 @@ TEST(Strategies, GatesHaveTheirRules) {
   EXPECT_GT(remote_share(default_gate(gates, {"odd"}, 0.4, true)), 0.9);
 }
 
+// A draft gate that goes by the log-probabilities alone; before a draft it lets everything pass.
+std::shared_ptr<const Gates> gates_with_drafts() {
+  constexpr size_t kMeanLogprob = 4;  // a feature's place (draft_gate.cc)
+  Gates gates = *gates_that_say(1, 2);
+  DraftGate::Parts parts;
+  parts.variants = {"odd"};
+  parts.seconds = {"odd"};
+  for (int s = 0; s < kDraftStages; ++s) {
+    const size_t n = draft_features_count(static_cast<DraftStage>(s), 0) + 1;
+    DraftGate::Stage heads{std::vector<float>(n), std::vector<float>(n)};
+    heads.full.back() = heads.variant.back() = 5;
+    if (s > 0) heads.variant[kMeanLogprob] = -10;
+    parts.stages.push_back(std::move(heads));
+  }
+  gates.draft = DraftGate::create(std::move(parts)).value();
+  return std::make_shared<const Gates>(std::move(gates));
+}
+
+TEST(Strategies, DraftsAreTakenByWhatTheyShow) {
+  World world(16);
+  const auto remote_share = [&](float logprob) {
+    AnswerBook book([&](const std::string& place, const std::string&) -> Result<PlaceAnswer> {
+      PlaceAnswer answer{.text = "x", .seconds = 0.1, .prompt_tokens = 10, .completion_tokens = 5};
+      if (place != kRemotePlace) answer.signals.mean_logprob = logprob;
+      return answer;
+    });
+    return score_of(run_all(world, book, draft_gate(gates_with_drafts(), {"odd"}, 0.05, {})))
+        .remote_share;
+  };
+  EXPECT_EQ(remote_share(-0.001f), 0);
+  EXPECT_EQ(remote_share(-3), 1);
+}
+
+TEST(Strategies, BothADraftAndWhatReplacesItArePaid) {
+  World world(4);
+  AnswerBook book([&](const std::string& place, const std::string&) -> Result<PlaceAnswer> {
+    PlaceAnswer answer{.text = "x", .seconds = 0.25, .prompt_tokens = 10, .completion_tokens = 5};
+    answer.signals.mean_logprob = -3;
+    if (place == kRemotePlace) answer.seconds = 1;
+    return answer;
+  });
+  for (const WorkflowRun& run :
+       run_all(world, book, draft_gate(gates_with_drafts(), {"odd"}, 0.05, {}))) {
+    for (const StepRun& step : run.steps) {
+      EXPECT_THAT(step.places, ElementsAre("odd", "remote"));
+      EXPECT_NEAR(step.seconds, 1.25, 0.01);
+      EXPECT_EQ(step.local_seconds, 0.25);
+      EXPECT_EQ(step.remote_prompt_tokens, 10);
+      EXPECT_NEAR(step.usd, 0.25e-6 + 10e-6 + 50e-6, 1e-12);
+      EXPECT_NEAR(price_of(step, {.usd_per_million_prompt_tokens = 2}), 20e-6, 1e-12);
+    }
+  }
+}
+
 TEST(Strategies, AnAllowanceIsTakenAsFarAsItIsCertain) {
   const auto runs_of = [](size_t n, size_t n_right) {
     std::vector<WorkflowRun> runs(n);

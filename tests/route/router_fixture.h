@@ -34,6 +34,7 @@ struct World {
   double mean_logprob = -0.01;
   int n_prefills = 0;
   int n_answers = 0;  // that were begun
+  bool obeys_cancel = false;
   std::map<std::string, std::vector<std::string>> pieces_of;  // by variant, instead of local_pieces
 
   int n_clients = 0;
@@ -89,6 +90,10 @@ class FakeEngine final : public Engine {
     out.n_prompt_tokens = static_cast<int32_t>(prompt.size());
     if (options.after_prefill &&
         !options.after_prefill({world_->prefill_logits, world_->hidden})) {
+      out.finish = FinishReason::kCancelled;
+      return out;
+    }
+    if (world_->obeys_cancel && options.cancel != nullptr && options.cancel->raised()) {
       out.finish = FinishReason::kCancelled;
       return out;
     }
@@ -202,6 +207,7 @@ class RouterTest : public testing::Test {
     RouterParts parts;
     if (which != kNoJudge) parts.judge = judge_;
     parts.spending = spending_;
+    parts.learner = learner_;
     if (which != kNoLocal) parts.variants = std::make_unique<FakeVariants>(&world_);
     if (which != kNoRemote) {
       parts.make_remote = [this]() -> Result<std::unique_ptr<RemoteClient>> {
@@ -234,6 +240,7 @@ class RouterTest : public testing::Test {
   World world_;
   Judge judge_ = fake_judge();
   std::shared_ptr<Spending> spending_;
+  std::shared_ptr<UseLearner> learner_;
   std::unique_ptr<Router> router_;
   std::string relayed_;
 };

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "models/predictor/network.h"
 #include "runtime/core/json.h"
 #include "tests/route/router_fixture.h"
 #include "tests/server/raw_client.h"
@@ -132,6 +133,58 @@ TEST_F(ServiceTest, MistakesHaveTheShapeThatClientsKnow) {
                   "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}",
                   server_->port()));
   EXPECT_THAT(form.read_until("error"), StartsWith("HTTP/1.1 415"));
+}
+
+TEST_F(ServiceTest, StepsOfAWorkflowBelongTogether) {
+  serve();
+  const auto step = [&](const std::string& prompt, const std::string& field) {
+    RawClient sender(server_->port());
+    const std::string body = body_of(prompt);
+    sender.send(fmt::format("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{}\r\n"
+                            "Connection: close\r\nContent-Type: application/json\r\n{}"
+                            "Content-Length: {}\r\n\r\n{}",
+                            server_->port(), field, body.size(), body));
+    return sender.read_all();
+  };
+  const std::string same = "X-AgentCompress-Workflow: run 12\r\n";
+  EXPECT_THAT(step("0.65", same), HasSubstr("x-agentcompress-variant: q8"));
+  EXPECT_THAT(step(kEasy, same), HasSubstr("x-agentcompress-variant: q8"));
+  EXPECT_THAT(step(kEasy, ""), HasSubstr("x-agentcompress-variant: q4"));
+  EXPECT_THAT(raw(R"({"model":"auto","messages":[{"role":"user","content":"0.8"}],)"
+                  R"("metadata":{"agentcompress_workflow":"run 12"}})"),
+              HasSubstr("x-agentcompress-variant: q8"));
+  EXPECT_THAT(step(kEasy, "X-AgentCompress-Workflow: " + std::string(300, 'x') + "\r\n"),
+              StartsWith("HTTP/1.1 400"));
+}
+
+TEST_F(ServiceTest, WhoIsIdleLearns) {
+  NgramGate::Parts parts;
+  parts.tiers = {"q4", "q8", "f16", "full"};
+  parts.weights.resize(kNgramBuckets * 4);
+  parts.bias = {0, 0, 0, 3};
+  parts.seen.assign(kSeenBits / 32, 0);
+  parts.calibration.n_tiers = 4;
+  Predictor::Parts paper;
+  paper.tiers = parts.tiers;
+  paper.parameters.resize(static_cast<size_t>(predictor::offsets_for(4).total));
+  paper.scale = paper.shift = {1, 1, 1, 1};
+  auto gates = std::make_shared<const Gates>(
+      Gates{.paper = Predictor::create(std::move(paper)).value(),
+            .ngram = NgramGate::create(std::move(parts)).value()});
+  learner_ = UseLearner::open(gates, "").value();
+  judge_.judge = [](std::string_view, const RequestFacts&) {
+    Judgement judgement{.gate = GateKind::kNgram, .prediction = {{0.1f, 0.1f, 0.1f, 0.9f}}};
+    judgement.allowance = 0;
+    return judgement;
+  };
+  std::atomic<int> n_local = 0;
+  world_.on_generate = [&] { ++n_local; };
+  serve({.idle = 50ms});
+  EXPECT_THAT(raw(body_of(kHard)), HasSubstr("x-agentcompress-route: remote"));
+  for (int i = 0; i < 100 && n_local == 0; ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(n_local, 1);
+  service_.reset();
+  EXPECT_EQ(learner_->learning()->n_labels(), 1u);
 }
 
 TEST_F(ServiceTest, AFailureInMidStreamIsAnEventAndNotAnEnd) {
