@@ -148,7 +148,14 @@ std::string hypothesis_answer(const HypothesisTruth& truth) {
     return "Experiment: vary " + from + " and measure " + to + "; raising " + from + " should " +
            (truth.link_sign() == kRises ? "raise " : "lower ") + to + ".";
   }
-  std::string text = "Chain: ";
+  // The links first, each with its own sign: what follows along the chain is then one step at a time.
+  std::string text = "Links: ";
+  for (size_t i = 0; i + 1 < truth.chain.size(); ++i) {
+    const bool raises = truth.directions[i] == truth.directions[i + 1];
+    text += (i > 0 ? "; " : "") + truth.chain[i] + (raises ? " raises " : " lowers ") +
+            truth.chain[i + 1];
+  }
+  text += ".\nChain: ";
   for (size_t i = 0; i < truth.chain.size(); ++i) {
     if (i > 0) text += ", so ";
     text += truth.chain[i] + " " + std::string(moved(truth.directions[i]));

@@ -55,7 +55,8 @@ Made<HypothesisTruth> make_experiment(Draw& draw, const HypothesisTruth& predict
 std::string hypothesis_answer(const HypothesisTruth& truth);
 
 // Other wordings pass when they carry the chain in order with every direction, the prediction, the
-// untested link, and an experiment that varies the one end and measures the other; nothing else.
+// untested link, and an experiment that varies the one end and measures the other; links may be stated
+// too ("A lowers B") and must be right; nothing else.
 Verdict check_hypothesis(const HypothesisTruth& truth, std::string_view answer);
 
 }  // namespace ac::tasks

@@ -58,6 +58,21 @@ Verdict check_chain(const HypothesisTruth& truth, const Clause& clause) {
   return failed("the chain's directions cannot be told");
 }
 
+// "A lowers B": two neighbours of the chain and one direction word between them.
+bool is_link(const Clause& clause) {
+  return clause.names.size() == 2 && clause.names[1].id == clause.names[0].id + 1 &&
+         clause.directions.size() == 1 && clause.directions[0].begin >= clause.names[0].end &&
+         clause.directions[0].end <= clause.names[1].begin;
+}
+
+Verdict check_link_sign(const HypothesisTruth& truth, const Clause& clause) {
+  const auto at = static_cast<size_t>(clause.names[0].id);
+  const int sign = truth.directions[at] * truth.directions[at + 1];
+  if (clause.directions[0].id == sign) return passed();
+  return failed("'" + truth.chain[at] + "' " + (sign == kRises ? "raises" : "lowers") + " '" +
+                truth.chain[at + 1] + "'");
+}
+
 Verdict check_prediction(const HypothesisTruth& truth, const Clause& clause) {
   const int last = static_cast<int>(truth.chain.size()) - 1;
   for (size_t i = clause.names.size(); i-- > 0;) {
@@ -165,6 +180,8 @@ Verdict check_hypothesis(const HypothesisTruth& truth, std::string_view answer) 
     } else if (truth.skill == HypothesisSkill::kExperiment) {
       verdict = check_expectation(truth, clause);
       ++n_expectations;
+    } else if (is_link(clause)) {
+      verdict = check_link_sign(truth, clause);
     } else if (is_whole_chain(clause, truth.chain.size()) && n_chains == 0) {
       verdict = check_chain(truth, clause);
       ++n_chains;

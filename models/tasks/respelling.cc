@@ -17,6 +17,8 @@ constexpr size_t kShortestWord = 4;
 constexpr double kNoLetter = 0.06;
 constexpr double kTwoLetters = 0.1;
 constexpr double kMarkedLetter = 0.06;  // of names
+constexpr double kListedUnit = 0.5;    // of variables, one from the list of units
+constexpr double kCountedUnit = 0.15;  // and a made-up plural
 constexpr double kWordlike = 0.65;      // share of words drawn letter by letter from what follows what
 
 // Letters as often as they are in names and terms of several languages, roughly.
@@ -242,8 +244,25 @@ std::string Respelling::entry(std::string_view key, std::string_view text) const
   size_t end = text.size();  // and where that ends
   if (key.starts_with("table.named")) begin = text.find(':') + 1;
   if (key.starts_with("table.variable")) end = text.find('|');
-  return std::string(text.substr(0, begin)) + words(text.substr(begin, end - begin), is_name) +
-         std::string(text.substr(end));
+  const std::string before(text.substr(0, begin));
+  const std::string made_up = before + words(text.substr(begin, end - begin), is_name);
+  if (!key.starts_with("table.variable")) return made_up + std::string(text.substr(end));
+  const size_t unit_end = text.find('|', end + 1);
+  return made_up + "|" + unit(text.substr(end + 1, unit_end - end - 1)) +
+         std::string(text.substr(unit_end));
+}
+
+std::string Respelling::unit(std::string_view text) const {
+  uint64_t hash = Rng(seed_).next();
+  for (const char c : text) hash = extended(hash, c);
+  Rng rng(hash);
+  const double chance = rng.uniform();
+  if (chance < kListedUnit) return pick(lexicon().list("table.unit", Split::kTrain), rng);
+  // Things that are counted have a name like any other.
+  if (chance < kListedUnit + kCountedUnit) {
+    return spelled(std::string_view("specimen").substr(0, 3 + rng.below(6)), false, rng.next()) + "s";
+  }
+  return std::string(text);
 }
 
 }  // namespace ac::tasks

@@ -19,7 +19,8 @@ class Respelling {
   // `share` of all words are respelled.
   Respelling(uint64_t seed, double share) : seed_(seed), share_(share) {}
 
-  // An entry of the list of `key`; units, ranges and headers in it stay. Words of fewer than four
+  // An entry of the list of `key`; ranges and headers in it stay, units are most often others: those
+  // of the training split are few, too, and would be learned by heart. Words of fewer than four
   // letters, small words of titles, digits and signs stay. No word becomes one of the lexicon.
   // REQUIRES: is_content(key).
   std::string entry(std::string_view key, std::string_view text) const;
@@ -34,6 +35,7 @@ class Respelling {
  private:
   std::string spelled(std::string_view text, bool is_name, uint64_t salt) const;
   std::string words(std::string_view text, bool is_name) const;
+  std::string unit(std::string_view text) const;
 
   uint64_t seed_;
   double share_;

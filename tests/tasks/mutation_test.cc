@@ -363,6 +363,13 @@ TEST(Mutation, Hypothesis) {
         })},
        {"all directions",
         line("Chain", [](const std::string& text) { return exchanged(text, " rises", " falls"); })},
+       {"a link's sign",
+        line("Links",
+             [](const std::string& text) {
+               return text.find(" raises ") != std::string::npos
+                          ? once(text, " raises ", " lowers ")
+                          : once(text, " lowers ", " raises ");
+             })},
        {"prediction turned", line("Prediction", turned)},
        {"prediction dropped", line("Prediction", dropped)},
        {"chain dropped", line("Chain", dropped)},
