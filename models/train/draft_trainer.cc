@@ -24,8 +24,6 @@ SecondDraft compared(const LabelRow& row, size_t first, size_t second) {
           .overlap = static_cast<float>(word_overlap(row.answers[first], row.answers[second]))};
 }
 
-float probability(double logit) { return static_cast<float>(1 / (1 + std::exp(-logit))); }
-
 void append_head(const GateHead& head, size_t n_features, std::vector<float>& out) {
   for (size_t i = 0; i < n_features; ++i) out.push_back(static_cast<float>(head.model.weights[i]));
   out.push_back(static_cast<float>(head.model.bias));

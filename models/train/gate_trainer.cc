@@ -21,8 +21,6 @@ constexpr double kNovelShare = 0.05;
 uint64_t inner_digit(uint64_t hash) { return hash >> 20; }
 uint64_t calibration_digit(uint64_t hash) { return hash >> 40; }
 
-float probability(double logit) { return static_cast<float>(1 / (1 + std::exp(-logit))); }
-
 GateHead fit_head(const GateExamples& examples, std::span<const uint32_t> which,
                   std::span<const float> earned) {
   std::array<std::vector<double>, kPenalties.size()> logits;  // out of fold, in the order of `seen`

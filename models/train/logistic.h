@@ -3,6 +3,7 @@
 // give the same bits.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -28,6 +29,8 @@ struct LogisticModel {
   double bias = 0;
   double logit(const SparseRows& rows, size_t row) const;
 };
+
+inline float probability(double logit) { return static_cast<float>(1 / (1 + std::exp(-logit))); }
 
 // -y log p - (1 - y) log(1 - p) with p = sigmoid(z), in a form that does not overflow.
 double cross_entropy(double z, double y);

@@ -137,8 +137,8 @@ class Agreement {
     SparseRows rows;
     rows.n_columns = 2 + n_drafts_ + 1;
     for (size_t i = 0; i < material.size(); ++i) {
-      rows.add(0, logit(predicted[0][i]));
-      rows.add(1, logit(predicted[1][i]));
+      rows.add(0, gate_logit(predicted[0][i]));
+      rows.add(1, gate_logit(predicted[1][i]));
       rows.add(static_cast<uint16_t>(2 + agreeing_[i]), 1.0f);
       rows.end_row();
     }
@@ -161,12 +161,6 @@ class Agreement {
   }
 
  private:
-  static float logit(float p) {
-    const float inside = std::clamp(p, 1e-4f, 1 - 1e-4f);
-    return std::log(inside / (1 - inside));
-  }
-  static float probability(double z) { return static_cast<float>(1 / (1 + std::exp(-z))); }
-
   size_t n_drafts_ = 0;
   std::vector<uint16_t> agreeing_;  // [n_rows]
 };

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/core/json.h"
+#include "runtime/core/xml_text.h"
 
 namespace ac {
 namespace {
@@ -15,14 +16,6 @@ constexpr int64_t kMost = int64_t{1} << 53;
 constexpr double kWidth = 760, kHeight = 420, kLeft = 60, kRight = 20, kTop = 44, kBottom = 46;
 constexpr int kLines = 5;  // of the grid, about
 constexpr size_t kMostVertices = 600;
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    out += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string(1, c);
-  }
-  return out;
-}
 
 // 1, 2 or 5 times a power of ten, so that about kLines fit into `span`.
 double grid_step(double span) {
@@ -152,10 +145,10 @@ std::string loss_curve_svg(std::span<const LogPoint> points, std::string_view ti
       "{{ stroke: #b3361e; stroke-width: 1.8; }}</style>\n"
       "  <rect class=\"page\" width=\"{0}\" height=\"{1}\"/>\n"
       "  <text class=\"head\" x=\"{3}\" y=\"24\">{2}</text>\n",
-      kWidth, kHeight, escaped(title), kLeft);
+      kWidth, kHeight, xml_text(title), kLeft);
   const auto text_at = [&svg](double x, double y, std::string_view anchor, std::string_view text) {
     svg += fmt::format("  <text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y,
-                       anchor, escaped(text));
+                       anchor, xml_text(text));
   };
   const double by = grid_step(scale.high - scale.low);
   for (double loss = std::ceil(scale.low / by) * by; loss <= scale.high; loss += by) {

@@ -11,9 +11,11 @@
 #include "models/train/gate_trainer.h"
 #include "models/train/labels.h"
 #include "models/train/predictor_trainer.h"
+#include "models/train/reliability.h"
 #include "models/train/router_table.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
+#include "runtime/core/file.h"
 #include "runtime/core/json.h"
 #include "runtime/core/log.h"
 
@@ -195,6 +197,9 @@ Result<int> train(const Invocation& invocation) {
   AC_TRY(const auto writer, create_file(*out));
   AC_TRY_STATUS(write_gguf(checkpoint, *writer));
   AC_TRY_STATUS(writer->commit());
+  const std::vector<TierReliability> reliability =
+      reliability_of(gate.gate.parts().calibration, gate.gate.tiers());
+  AC_TRY_STATUS(write_file(*out + ".svg", reliability_svg(reliability, *out)));
   if (invocation.has("--json")) {
     OrderedJson object{{"path", *out},
                        {"parameters", report.predictor.n_parameters()},
@@ -205,6 +210,9 @@ Result<int> train(const Invocation& invocation) {
                        {"curve", curve_to_json(report.curve)},
                        {"test", evaluation_to_json(report.test)},
                        {"gate", to_json(gate)}};
+    for (const TierReliability& tier : reliability) {
+      object["gate"]["ece"][tier.tier] = tier.calibration_error;
+    }
     if (folds) object["folds"] = evaluation_to_json(*folds);
     output().write_line(json_line(object));
     return 0;
@@ -219,7 +227,10 @@ Result<int> train(const Invocation& invocation) {
   print_evaluation(report.test);
   if (folds) print_evaluation(*folds);
   print_gate(gate);
-  print("{}: {} and {} parameters\n", *out, gate.gate.n_parameters(),
+  for (const TierReliability& tier : reliability) {
+    print("ECE         {:<10} {:.3f}\n", tier.tier, tier.calibration_error);
+  }
+  print("{0}: {1} and {2} parameters; {0}.svg is its reliability diagram\n", *out, gate.gate.n_parameters(),
         report.predictor.n_parameters());
   return 0;
 }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/core/xml_text.h"
+
 namespace ac::cli {
 namespace {
 
@@ -33,29 +35,6 @@ Axis axis_of(double least, double most, double from, double to) {
   const int first = static_cast<int>(std::floor(std::log10(least)));
   const int last = static_cast<int>(std::ceil(std::log10(most)));
   return {first, std::max(last, first + 1), from, to};
-}
-
-std::string escaped(std::string_view text) {
-  std::string safe;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        safe += "&lt;";
-        break;
-      case '>':
-        safe += "&gt;";
-        break;
-      case '&':
-        safe += "&amp;";
-        break;
-      case '"':
-        safe += "&quot;";
-        break;
-      default:
-        safe += c;
-    }
-  }
-  return safe;
 }
 
 }  // namespace
@@ -109,7 +88,7 @@ std::string quality_plot(std::span<const PlotPoint> points) {
     svg += fmt::format(
         "<circle cx=\"{0:.1f}\" cy=\"{1:.1f}\" r=\"4\" fill=\"#2563eb\"/><text x=\"{2:.1f}\" "
         "y=\"{3:.1f}\">{4}</text>\n",
-        at_x, at_y, at_x + 8, at_y + 4, escaped(p.name));
+        at_x, at_y, at_x + 8, at_y + 4, xml_text(p.name));
   }
   return svg + "</svg>\n";
 }

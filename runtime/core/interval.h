@@ -11,6 +11,18 @@ struct Interval {
   double high = 0;
 };
 
+// The 95 % interval of a rate of which `right` of `n` are right: Wilson 1927, JASA 22(158). [0, 1] for
+// n = 0.
+inline Interval wilson_interval(double right, double n) {
+  if (n <= 0) return {.low = 0, .high = 1};
+  constexpr double kZ = 1.959963984540054;
+  const double p = right / n;
+  const double spread = kZ * std::sqrt(p * (1 - p) / n + kZ * kZ / (4 * n * n));
+  const double scale = 1 + kZ * kZ / n;
+  const double middle = p + kZ * kZ / (2 * n);
+  return {.low = (middle - spread) / scale, .high = (middle + spread) / scale};
+}
+
 // How often something succeeded.
 struct SuccessCount {
   int64_t n = 0;
@@ -22,16 +34,8 @@ struct SuccessCount {
   }
   double rate() const { return n > 0 ? static_cast<double>(right) / static_cast<double>(n) : 0; }
 
-  // The 95 % interval of the rate: Wilson 1927, JASA 22(158). [0, 1] for n = 0.
   Interval interval() const {
-    if (n == 0) return {.low = 0, .high = 1};
-    constexpr double kZ = 1.959963984540054;
-    const auto count = static_cast<double>(n);
-    const double p = rate();
-    const double spread = kZ * std::sqrt(p * (1 - p) / count + kZ * kZ / (4 * count * count));
-    const double scale = 1 + kZ * kZ / count;
-    const double middle = p + kZ * kZ / (2 * count);
-    return {.low = (middle - spread) / scale, .high = (middle + spread) / scale};
+    return wilson_interval(static_cast<double>(right), static_cast<double>(n));
   }
 };
 
