@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "runtime/core/file.h"
-#include "runtime/core/file_lock.h"
 #include "runtime/core/json.h"
 
 namespace ac {
@@ -34,6 +32,13 @@ bool Spending::fits(const Book& book, double usd) const {
     return limit <= 0 || spent + usd <= limit + kSlack;
   };
   return within(limits_.usd_per_day, book.day_usd) && within(limits_.usd_per_month, book.month_usd);
+}
+
+// Nobody else reads and writes while it is held.
+Result<std::optional<FileLock>> Spending::lock_file() const {
+  if (path_.empty()) return std::optional<FileLock>();
+  AC_TRY(FileLock taken, FileLock::take(path_ + ".lock"));
+  return std::optional<FileLock>(std::move(taken));
 }
 
 // What was spent so far; of an earlier day or month nothing.
@@ -81,11 +86,7 @@ Status Spending::write(const Book& book) {
 
 Result<bool> Spending::reserve(double usd) {
   const std::lock_guard guard(mutex_);
-  std::optional<FileLock> lock;
-  if (!path_.empty()) {
-    AC_TRY(FileLock taken, FileLock::take(path_ + ".lock"));
-    lock.emplace(std::move(taken));
-  }
+  AC_TRY(const std::optional<FileLock> lock, lock_file());
   AC_TRY(Book book, read());
   if (!fits(book, usd)) return false;
   book.day_usd += usd;
@@ -96,11 +97,7 @@ Result<bool> Spending::reserve(double usd) {
 
 Status Spending::settle(double reserved, double spent) {
   const std::lock_guard guard(mutex_);
-  std::optional<FileLock> lock;
-  if (!path_.empty()) {
-    AC_TRY(FileLock taken, FileLock::take(path_ + ".lock"));
-    lock.emplace(std::move(taken));
-  }
+  AC_TRY(const std::optional<FileLock> lock, lock_file());
   AC_TRY(Book book, read());
   book.day_usd = std::max(0.0, book.day_usd + spent - reserved);
   book.month_usd = std::max(0.0, book.month_usd + spent - reserved);

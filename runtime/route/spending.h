@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "runtime/core/clock.h"
+#include "runtime/core/file_lock.h"
 #include "runtime/core/result.h"
 
 namespace ac {
@@ -48,6 +50,7 @@ class Spending {
     std::string day, month;  // "2026-11-28", "2026-11"
     double day_usd = 0, month_usd = 0;
   };
+  Result<std::optional<FileLock>> lock_file() const;
   Result<Book> read() const;
   Status write(const Book& book);
   bool fits(const Book& book, double usd) const;

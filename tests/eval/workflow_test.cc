@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "models/predictor/network.h"
 #include "runtime/eval/strategies.h"
 #include "runtime/eval/workflow_report.h"
+#include "tests/predictor/plain_gates.h"
 
 namespace ac {
 namespace {
@@ -145,19 +145,7 @@ TEST(Strategies, CoinsFallAsOften) {
 }
 
 std::shared_ptr<const Gates> gates_that_say(float cheap, float full) {
-  Predictor::Parts paper;
-  paper.tiers = {"odd", "full"};
-  paper.parameters.resize(static_cast<size_t>(predictor::offsets_for(2).total));
-  paper.scale = {1, 1};
-  paper.shift = {cheap, full};
-  NgramGate::Parts parts;
-  parts.tiers = paper.tiers;
-  parts.weights.resize(kNgramBuckets * 2);
-  parts.bias = {cheap, full};
-  parts.seen.assign(kSeenBits / 32, 0);
-  parts.calibration.n_tiers = 2;
-  return std::make_shared<const Gates>(Gates{Predictor::create(std::move(paper)).value(),
-                                             NgramGate::create(std::move(parts)).value()});
+  return std::make_shared<const Gates>(plain_gates({"odd", "full"}, {cheap, full}));
 }
 
 TEST(Strategies, GatesHaveTheirRules) {

@@ -1,7 +1,7 @@
 // What the router learns from use, when somebody lets it.
 #include <filesystem>
 
-#include "models/predictor/network.h"
+#include "tests/predictor/plain_gates.h"
 #include "tests/route/router_fixture.h"
 
 namespace ac {
@@ -10,19 +10,8 @@ namespace {
 class Learn : public RouterTest {
  protected:
   void make_with(double audit_share, Parts which = kAll) {
-    NgramGate::Parts parts;
-    parts.tiers = {"q4", "q8", "f16", "full"};
-    parts.weights.resize(kNgramBuckets * 4);
-    parts.bias = {0, 0, 0, 3};
-    parts.seen.assign(kSeenBits / 32, 0);
-    parts.calibration.n_tiers = 4;
-    Predictor::Parts paper;
-    paper.tiers = parts.tiers;
-    paper.parameters.resize(static_cast<size_t>(predictor::offsets_for(4).total));
-    paper.scale = paper.shift = {1, 1, 1, 1};
     auto gates = std::make_shared<const Gates>(
-        Gates{.paper = Predictor::create(std::move(paper)).value(),
-              .ngram = NgramGate::create(std::move(parts)).value()});
+        plain_gates({"q4", "q8", "f16", "full"}, {0, 0, 0, 3}));
     path_ = testing::TempDir() + "learn_test/learned.jsonl";
     std::filesystem::remove_all(testing::TempDir() + "learn_test");
     learner_ = UseLearner::open(gates, path_).value();

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "models/predictor/network.h"
 #include "runtime/core/json.h"
+#include "tests/predictor/plain_gates.h"
 #include "tests/route/router_fixture.h"
 #include "tests/server/raw_client.h"
 
@@ -158,19 +158,8 @@ TEST_F(ServiceTest, StepsOfAWorkflowBelongTogether) {
 }
 
 TEST_F(ServiceTest, WhoIsIdleLearns) {
-  NgramGate::Parts parts;
-  parts.tiers = {"q4", "q8", "f16", "full"};
-  parts.weights.resize(kNgramBuckets * 4);
-  parts.bias = {0, 0, 0, 3};
-  parts.seen.assign(kSeenBits / 32, 0);
-  parts.calibration.n_tiers = 4;
-  Predictor::Parts paper;
-  paper.tiers = parts.tiers;
-  paper.parameters.resize(static_cast<size_t>(predictor::offsets_for(4).total));
-  paper.scale = paper.shift = {1, 1, 1, 1};
   auto gates = std::make_shared<const Gates>(
-      Gates{.paper = Predictor::create(std::move(paper)).value(),
-            .ngram = NgramGate::create(std::move(parts)).value()});
+      plain_gates({"q4", "q8", "f16", "full"}, {0, 0, 0, 3}));
   learner_ = UseLearner::open(gates, "").value();
   judge_.judge = [](std::string_view, const RequestFacts&) {
     Judgement judgement{.gate = GateKind::kNgram, .prediction = {{0.1f, 0.1f, 0.1f, 0.9f}}};
