@@ -103,8 +103,8 @@ std::string row_bullet(const TableTruth& truth, size_t row) {
   return "- " + table.rows[row] + ": " + join(parts, ", ");
 }
 
-// What is compared stands before the comparison: whoever reads it can follow, and whoever writes it
-// token by token has both numbers at hand.
+// What is compared stands before the comparison, and which is higher before by how much: whoever reads
+// it can follow, and whoever writes it token by token has at hand what comes next.
 std::string comparison(const Table& table, const Asked& asked) {
   const Column& column = table.columns[asked.column];
   const auto value = [&](size_t row) { return table.values[row][asked.column]; };
@@ -124,8 +124,8 @@ std::string comparison(const Table& table, const Asked& asked) {
     case Operation::kDifference: {
       const int64_t difference = value(asked.a) - value(asked.b);
       return operands() + "The " + column.variable + " for " + table.rows[asked.a] + " was " +
-             with_unit(std::abs(difference), difference_column(column)) +
-             (difference > 0 ? " higher" : " lower") + " than for " + table.rows[asked.b] + ".";
+             (difference > 0 ? "higher" : "lower") + " than for " + table.rows[asked.b] + " by " +
+             with_unit(std::abs(difference), difference_column(column)) + ".";
     }
     case Operation::kChange: {
       const int64_t change = value(asked.b) - value(asked.a);

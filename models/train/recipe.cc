@@ -38,6 +38,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"data", "hypothesis", kNumber, "", "1", 0, 1000, "", "what this kind of task counts"},
     {"data", "workflows", kNumber, "", "0.25", 0, 1, "", "share of tasks that are steps of workflows"},
     {"data", "differences", kNumber, "", "0.5", 0, 1, "", "share of data-to-text tasks that ask for a difference"},
+    {"data", "shortest", kNumber, "", "0", 0, 1, "", "share of tasks that are the shortest of four"},
     {"data", "respelled", kNumber, "", "0.6", 0, 1, "", "share of tasks whose names and subject words are made up"},
 
     {"train", "steps", kInteger, "", "", 1, kMost, "", "steps of the optimiser"},
@@ -102,7 +103,8 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
                             table.number("data.review"), table.number("data.hypothesis")},
                   .workflows = table.number("data.workflows"),
                   .respelled = table.number("data.respelled"),
-                  .differences = table.number("data.differences")};
+                  .differences = table.number("data.differences"),
+                  .shortest = table.number("data.shortest")};
   if (std::ranges::all_of(recipe.tasks.kinds, [](double counts) { return counts == 0; })) {
     return fail(ErrorCode::kInvalidArgument,
                 "{}: every kind of task counts 0 in [data], expected one that counts more", path);

@@ -31,6 +31,19 @@ tasks::Task TaskDocuments::task(tasks::TaskKind kind, tasks::Field field, tasks:
   }
 }
 
+tasks::Task TaskDocuments::shortest_task(tasks::TaskKind kind, tasks::Field field,
+                                         tasks::Wording wording, Rng& rng) const {
+  constexpr int kOthers = 3;
+  tasks::Task best = task(kind, field, wording, rng);
+  for (int i = 0; i < kOthers; ++i) {
+    tasks::Task other = task(kind, field, wording, rng);
+    if (other.prompt.size() + other.answer.size() < best.prompt.size() + best.answer.size()) {
+      best = std::move(other);
+    }
+  }
+  return best;
+}
+
 Document TaskDocuments::document(uint64_t i) const {
   // Not i itself: the seeds of tasks are small numbers, and training must not be made of them.
   Rng rng(i ^ 0x7261696e00000000u);
@@ -40,7 +53,8 @@ Document TaskDocuments::document(uint64_t i) const {
       rng.uniform() < mix_.respelled ? tasks::Wording::kRespelled : tasks::Wording::kListed;
   const bool of_workflow = rng.uniform() < mix_.workflows;
   if (!of_workflow) {
-    tasks::Task task = this->task(kind, field, wording, rng);
+    tasks::Task task = rng.uniform() < mix_.shortest ? shortest_task(kind, field, wording, rng)
+                                                     : this->task(kind, field, wording, rng);
     return {.prompt = std::move(task.prompt), .answer = std::move(task.answer)};
   }
   tasks::Workflow workflow = tasks::make_workflow(kind, field, split_, rng.next(), wording);

@@ -17,6 +17,9 @@ struct TaskMix {
   // Share of the single data-to-text tasks that ask for a difference. Of themselves a quarter do,
   // and subtracting takes more practice than all that copying.
   double differences = 0.5;
+  // Share of the single tasks that are the shortest of four. What is hard is the same in a short task
+  // (a sign, a difference, the value of a row), and there are more of them to a token.
+  double shortest = 0;
 };
 
 class TaskDocuments final : public DocumentSource {
@@ -31,6 +34,8 @@ class TaskDocuments final : public DocumentSource {
   tasks::TaskKind kind(double at) const;
   tasks::Task task(tasks::TaskKind kind, tasks::Field field, tasks::Wording wording,
                    Rng& rng) const;
+  tasks::Task shortest_task(tasks::TaskKind kind, tasks::Field field, tasks::Wording wording,
+                            Rng& rng) const;
 
   tasks::Split split_;
   TaskMix mix_;

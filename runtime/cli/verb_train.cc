@@ -42,6 +42,7 @@ Result<Sources> open_sources(const BaseRecipe& recipe) {
     // As they will be asked, not made up; the evaluation split is not looked at while training.
     TaskMix held_out = recipe.tasks;
     held_out.respelled = 0;
+    held_out.shortest = 0;
     sources.held_out = std::make_unique<TaskDocuments>(tasks::Split::kCalibration, held_out);
     return sources;
   }

@@ -38,5 +38,18 @@ TEST(TaskDocuments, KindsThatCountNothingAreLeftOut) {
   }
 }
 
+TEST(TaskDocuments, SomeAreShort) {
+  const auto mean_bytes = [](double shortest) {
+    const TaskDocuments documents(tasks::Split::kTrain, {.workflows = 0, .shortest = shortest});
+    size_t n_bytes = 0;
+    for (uint64_t i = 0; i < 200; ++i) {
+      const Document document = documents.document(i);
+      n_bytes += document.prompt.size() + document.answer.size();
+    }
+    return static_cast<double>(n_bytes) / 200;
+  };
+  EXPECT_LT(mean_bytes(1), 0.8 * mean_bytes(0));
+}
+
 }  // namespace
 }  // namespace ac
