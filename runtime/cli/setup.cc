@@ -238,7 +238,12 @@ Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
   RouterParts parts;
   if (models.gates != nullptr && models.gates->ngram && settings.yes("route.learn") &&
       settings.text("route.gate") == "default") {
-    AC_TRY(parts.learner, UseLearner::open(models.gates, learned_path(settings)));
+    auto learner = UseLearner::open(models.gates, learned_path(settings));
+    if (learner) {
+      parts.learner = std::move(*learner);
+    } else {
+      log_warning("nothing is learned from use: {}", learner.error().message);
+    }
   }
   parts.judge = judge_from(std::move(models.gates), settings, parts.learner.get());
   parts.variants = std::move(models.variants);

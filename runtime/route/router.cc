@@ -470,6 +470,10 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
     decision.prediction = std::move(judgement.prediction);
     decision.allowance = judgement.allowance;
     decision.draft_allowance = judgement.draft_allowance;
+    // A draft that nothing can replace had better be good from the start.
+    if (decision.draft_allowance && (request.pin.has_value() || !state_->may_ask_remote(request))) {
+      decision.allowance = std::exchange(decision.draft_allowance, std::nullopt);
+    }
     decision.novelty = judgement.novelty;
     decision.is_novel = judgement.is_novel;
     if (state_->drift && state_->drift->alarmed()) {
@@ -504,7 +508,9 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
   if (raw && !input.pinned.has_value()) input.pinned = "local";
   AC_TRY(decision.route, ac::decide(input));
   if (decision.route.place == Place::kRemote && state_->may_ask_remote(request)) {
-    AC_TRY(input.may_spend, state_->may_spend(request));
+    const Result<bool> may_spend = state_->may_spend(request);
+    if (!may_spend) log_warning("{}", may_spend.error().message);
+    input.may_spend = may_spend && *may_spend;
     if (!input.may_spend) {
       AC_TRY(decision.route, ac::decide(input));
     }

@@ -135,6 +135,16 @@ TEST_F(Draft, MarkedOnlyItSaysHowLikelyItIs) {
   EXPECT_EQ(world_.n_questions, 0);
 }
 
+// What cannot be replaced is not tried with an allowance that counts on it.
+TEST_F(Draft, WithoutARemoteTheFirstChoiceHasToDo) {
+  make_with(Verify::kEscalate, {}, kNoRemote);
+  const auto decision = router_->decide(request_of("0.7"));
+  ASSERT_TRUE(decision);
+  EXPECT_NEAR(*decision->allowance, kAllowance, 1e-9);
+  EXPECT_FALSE(decision->draft_allowance);
+  EXPECT_EQ(decision->route.reason, RouteReason::kOffline);
+}
+
 TEST_F(Draft, AnotherModelBehindTheNameIsNotJudged) {
   make_with(Verify::kEscalate);
   world_.hidden = {1, 2, 3};

@@ -1,6 +1,7 @@
 // Steps of one workflow, money, and prompts unlike those learned from.
 #include <filesystem>
 
+#include "runtime/core/file.h"
 #include "tests/route/router_fixture.h"
 
 namespace ac {
@@ -99,6 +100,17 @@ TEST_F(Steps, ADayHasItsBudget) {
   ASSERT_FALSE(pinned);
   EXPECT_THAT(pinned.error().message, HasSubstr("budget"));
   EXPECT_EQ(world_.n_questions, 2);
+}
+
+TEST_F(Steps, ABrokenBookOfSpendingKeepsMoneyHere) {
+  const std::string path = testing::TempDir() + "broken_spending.json";
+  ASSERT_TRUE(write_file(path, "{"));
+  spending_ = std::make_shared<Spending>(path, SpendingLimits{.usd_per_day = 1}, system_clock());
+  make_with({.prices = kPrices});
+  const auto answer = ask(kHard);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kBudget);
+  EXPECT_EQ(world_.n_questions, 0);
 }
 
 TEST_F(Steps, AFailedQuestionCostsNothing) {
