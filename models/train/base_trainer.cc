@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/arch/model.h"
 #include "models/store/gguf.h"
 #include "models/train/base_model.h"
 #include "models/train/train_log.h"
@@ -12,6 +13,28 @@ namespace ac {
 namespace {
 
 constexpr uint64_t kLogBytes = 1u << 30;
+
+Status check_shape(const Checkpoint& model, const BaseRecipe& recipe) {
+  AC_TRY(const ModelConfig config, read_model_config(model));
+  const BaseRecipe::ModelShape& shape = recipe.model;
+  const auto differs = [&](std::string_view name, int64_t found, int64_t expected) {
+    return fail(ErrorCode::kInvalidArgument, "{}: {} is {}, the recipe says {}", model.origin, name,
+                found, expected);
+  };
+  const auto n_layers = static_cast<int64_t>(config.layers.size());
+  if (config.d_model != shape.d_model) return differs("d_model", config.d_model, shape.d_model);
+  if (n_layers != shape.n_layers) return differs("layers", n_layers, shape.n_layers);
+  if (config.n_vocab > recipe.n_vocab) return differs("vocab", config.n_vocab, recipe.n_vocab);
+  if (config.n_context != shape.context) return differs("context", config.n_context, shape.context);
+  for (const LayerConfig& layer : config.layers) {
+    if (layer.n_heads != shape.n_heads) return differs("heads", layer.n_heads, shape.n_heads);
+    if (layer.n_kv_heads != shape.n_kv_heads) {
+      return differs("kv_heads", layer.n_kv_heads, shape.n_kv_heads);
+    }
+    if (layer.d_ff != shape.d_ff) return differs("d_ff", layer.d_ff, shape.d_ff);
+  }
+  return {};
+}
 
 class BaseTrainer {
  public:
@@ -54,9 +77,18 @@ class BaseTrainer {
   }
 
   Status start() {
+    if (!recipe_.start_path.empty()) return start_from_file();
     say("learning the vocabulary");
     AC_TRY(const BpeVocabulary vocabulary, train_tokenizer(recipe_, training_));
     AC_TRY(const Checkpoint model, make_base_model(recipe_, vocabulary));
+    AC_TRY(parameters_, Parameters::create(model));
+    return make_trainer();
+  }
+
+  Status start_from_file() {
+    say("reading the first weights");
+    AC_TRY(const Checkpoint model, open_gguf(recipe_.start_path));
+    AC_TRY_STATUS(check_shape(model, recipe_));
     AC_TRY(parameters_, Parameters::create(model));
     return make_trainer();
   }

@@ -26,6 +26,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"model", "kv_heads", kInteger, "", "", 1, 256, "", "key and value heads; heads is a multiple of them"},
     {"model", "d_ff", kInteger, "", "", 16, 65536, "", "width of the feed-forward block"},
     {"model", "context", kInteger, "tokens", "512", 8, 65536, "", "longest sequence"},
+    {"model", "start", kPath, "", "", 0, 0, "", "a GGUF file of this shape, whose weights and tokenizer to begin with; empty: random weights"},
     {"model", "rope_base", kNumber, "", "10000", 10, 1e9, "", "base of the rotary position embedding"},
 
     {"tokenizer", "vocab", kInteger, "tokens", "4096", 259, 1 << 20, "", "size of the vocabulary"},
@@ -96,6 +97,7 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
     return fail(ErrorCode::kInvalidArgument, "{}: kv_heads is {}, expected a divisor of {} heads",
                 path, model.n_kv_heads, model.n_heads);
   }
+  recipe.start_path = table.text("model.start");
   recipe.n_vocab = narrow("tokenizer.vocab");
   recipe.tokenizer_bytes = table.integer("tokenizer.sample_mb") * 1000 * 1000;
   recipe.text_path = table.text("data.text");
@@ -139,7 +141,7 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
   recipe.format = table.text("out.format") == "f32" ? WeightFormat::kF32 : WeightFormat::kBF16;
   recipe.canonical = table.canonical();
   for (const SettingRow& row : kRows) {
-    const bool fixed = row.section == "model" || row.section == "tokenizer" ||
+    const bool fixed = (row.section == "model" && row.key != "start") || row.section == "tokenizer" ||
                        row.key == "optimizer" || row.key == "checkpoint_format";
     const std::string name = setting_name(row);
     if (fixed) recipe.fixed += fmt::format("{} = {}\n", name, table.text(name));

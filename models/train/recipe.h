@@ -23,6 +23,7 @@ struct BaseRecipe {
     int32_t context = 0;
     double rope_base = 0;
   } model;
+  std::string start_path;  // a GGUF of this shape to begin from; empty: random weights
 
   int32_t n_vocab = 0;          // at most; fewer where the text is too small
   int64_t tokenizer_bytes = 0;  // of documents that the tokenizer is learned from

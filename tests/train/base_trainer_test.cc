@@ -247,6 +247,24 @@ TEST_F(BaseTrainerTest, AnotherScheduleMayGoOnWhereItIsWanted) {
   EXPECT_TRUE(train(other, {.out_path = path("a"), .resume = true}).has_value());
 }
 
+TEST_F(BaseTrainerTest, BeginsWithTheWeightsOfAFile) {
+  ASSERT_TRUE(train(recipe_of(kRecipe), {.out_path = path("first")}).has_value());
+  const std::string begins = replaced(kRecipe, "[model]\n", "[model]\nstart = " + path("first") + "\n");
+  const auto report = train(recipe_of(begins), {.out_path = path("second")});
+  ASSERT_TRUE(report.has_value()) << report.error().message;
+  const auto first_loss = [&](const char* name) {
+    return parse_log_lines(bytes(path(name) + ".log.jsonl"), "log").value()[0].loss;
+  };
+  EXPECT_LT(first_loss("second"), first_loss("first"));
+  const auto other =
+      train(recipe_of(replaced(begins, "d_ff = 64", "d_ff = 96")), {.out_path = path("third")});
+  ASSERT_FALSE(other.has_value());
+  EXPECT_NE(other.error().message.find("d_ff is 64, the recipe says 96"), std::string::npos)
+      << other.error().message;
+  EXPECT_FALSE(train(recipe_of(replaced(kRecipe, "[model]\n", "[model]\nstart = /nowhere.gguf\n")),
+                     {.out_path = path("fourth")}).has_value());
+}
+
 TEST_F(BaseTrainerTest, DamagedStatesAreErrors) {
   BaseTrainOptions options{.out_path = path("a")};
   StopAfter stop(1, &options);
