@@ -1,6 +1,9 @@
 // Tables as they are pasted, and the canonical sentences about them.
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <numeric>
+#include <span>
 
 #include "models/tasks/table.h"
 #include "models/tasks/text.h"
@@ -72,14 +75,14 @@ std::string json(const Table& table) {
   return text + "]}";
 }
 
-// "5 g for A" and the like, one for each row.
-std::string one_sentence(const Table& table, size_t column) {
+// "The dose for A was 5 g, for B it was 7 g and for C it was 9 g."
+std::string one_sentence(const Table& table, size_t column, std::span<const size_t> rows) {
   std::vector<std::string> parts;
-  for (size_t row = 0; row < table.rows.size(); ++row) {
-    parts.push_back(with_unit(table.values[row][column], table.columns[column]) + " for " +
-                    table.rows[row]);
+  for (const size_t row : rows) {
+    parts.push_back("for " + table.rows[row] + (parts.empty() ? " was " : " it was ") +
+                    with_unit(table.values[row][column], table.columns[column]));
   }
-  return "The " + table.columns[column].variable + " was " + join(parts, Joins{}) + ".";
+  return "The " + table.columns[column].variable + " " + join(parts, Joins{}) + ".";
 }
 
 std::string row_sentence(const TableTruth& truth, size_t row) {
@@ -103,23 +106,22 @@ std::string row_bullet(const TableTruth& truth, size_t row) {
   return "- " + table.rows[row] + ": " + join(parts, ", ");
 }
 
-// What is compared stands before the comparison, and which is higher before by how much: whoever reads
-// it can follow, and whoever writes it token by token has at hand what comes next.
+// What is compared stands before the comparison, a row before its value, and which is higher before by
+// how much: whoever reads it can follow, and whoever writes it token by token has at hand what comes
+// next.
 std::string comparison(const Table& table, const Asked& asked) {
   const Column& column = table.columns[asked.column];
   const auto value = [&](size_t row) { return table.values[row][asked.column]; };
   const auto operands = [&] {
-    return "The " + column.variable + " was " + with_unit(value(asked.a), column) + " for " +
-           table.rows[asked.a] + " and " + with_unit(value(asked.b), column) + " for " +
-           table.rows[asked.b] + ". ";
+    return one_sentence(table, asked.column, std::array{asked.a, asked.b}) + " ";
   };
   switch (asked.operation) {
     case Operation::kHighest:
     case Operation::kLowest: {
       const size_t row = extreme_row(table, asked.column, asked.operation);
       return (asked.operation == Operation::kHighest ? "The highest " : "The lowest ") +
-             column.variable + " was " + with_unit(value(row), column) + " for " + table.rows[row] +
-             ".";
+             column.variable + " was that of " + table.rows[row] + ", " +
+             with_unit(value(row), column) + ".";
     }
     case Operation::kDifference: {
       const int64_t difference = value(asked.a) - value(asked.b);
@@ -192,8 +194,11 @@ std::string describe(const TableTruth& truth) {
   switch (truth.layout) {
     case Layout::kNone:
       return "";
-    case Layout::kOneSentence:
-      return one_sentence(truth.table, truth.used[0]);
+    case Layout::kOneSentence: {
+      std::vector<size_t> rows(truth.table.rows.size());
+      std::iota(rows.begin(), rows.end(), size_t{0});
+      return one_sentence(truth.table, truth.used[0], rows);
+    }
     case Layout::kSentences:
       for (size_t row = 0; row < truth.table.rows.size(); ++row) {
         parts.push_back(row_sentence(truth, row));

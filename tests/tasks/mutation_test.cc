@@ -226,7 +226,7 @@ TEST(Mutation, Table) {
           const size_t row = extreme_row(table, highest->column, Operation::kHighest);
           const std::string& wrong = table.rows[(row + 1) % table.rows.size()];
           return task.answer.substr(0, at) +
-                 once(task.answer.substr(at), "for " + table.rows[row], "for " + wrong);
+                 once(task.answer.substr(at), "that of " + table.rows[row], "that of " + wrong);
         }},
        {"a made-up value", [](const Task& task, Rng&) { return task.answer + " It was 7.77 zg."; }},
        {"a made-up mean",
