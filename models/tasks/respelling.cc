@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "models/tasks/lexicon.h"
 #include "models/tasks/text.h"
@@ -25,11 +26,19 @@ constexpr double kWordlike = 0.65;      // share of words drawn letter by letter
 constexpr std::string_view kVowels = "aaaaeeeeeiiiiooouu";
 constexpr std::string_view kConsonants = "bbccddddffgghhjkkkllllllmmmmnnnnnnnppqrrrrrrsssssssttttttvvwxyyz";
 
-// Letters with marks that the lists of names have.
-constexpr std::array<std::string_view, 12> kMarkedVowels = {"á", "é", "í", "ó", "ú", "ä",
-                                                            "ö", "ü", "å", "ø", "ë", "æ"};
-constexpr std::array<std::string_view, 8> kMarkedConsonants = {"ç", "ñ", "š", "ž",
-                                                               "ć", "č", "ł", "ń"};
+// Letters with marks of the languages that authors have: whoever learns only those of the training
+// split's names has no use for the bytes of others.
+constexpr std::string_view kMarkedVowels[] = {
+    "á", "à", "â", "ä", "ã", "å", "ā", "ą", "é", "è", "ê", "ë", "ě", "ę", "ė", "í", "ì", "î",
+    "ï", "ī", "ı", "ó", "ò", "ô", "ö", "õ", "ø", "ő", "ú", "ù", "û", "ü", "ů", "ű", "ý", "æ"};
+constexpr std::string_view kMarkedConsonants[] = {
+    "ç", "ć", "č", "ď", "đ", "ğ", "ģ", "ħ", "ķ", "ľ", "ł", "ñ", "ń", "ň", "ņ", "ř", "ś", "š",
+    "ş", "ț", "ť", "ź", "ž", "ż"};
+constexpr std::string_view kMarkedCapitalVowels[] = {
+    "Á", "À", "Â", "Ä", "Å", "É", "È", "Ê", "Ë", "Í", "Î", "İ", "Ó", "Ô", "Ö", "Ø", "Ő", "Ú",
+    "Û", "Ü", "Ů", "Ý", "Æ"};
+constexpr std::string_view kMarkedCapitalConsonants[] = {
+    "Ç", "Ć", "Č", "Ď", "Đ", "Ł", "Ñ", "Ň", "Ř", "Ś", "Š", "Ş", "Ț", "Ź", "Ž", "Ż"};
 
 bool is_ascii_letter(char c) { return is_letter(c) && static_cast<unsigned char>(c) < 0x80; }
 
@@ -39,7 +48,14 @@ bool is_vowel(char c) {
 
 template <class List>
 auto pick(const List& list, Rng& rng) {
-  return list[static_cast<size_t>(rng.below(list.size()))];
+  return list[static_cast<size_t>(rng.below(std::size(list)))];
+}
+
+std::span<const std::string_view> marked_letters(bool capital, bool vowel) {
+  if (capital && vowel) return kMarkedCapitalVowels;
+  if (capital) return kMarkedCapitalConsonants;
+  if (vowel) return kMarkedVowels;
+  return kMarkedConsonants;
 }
 
 uint64_t extended(uint64_t hash, char c) {
@@ -167,18 +183,16 @@ std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t sa
     if (wordlike) letter = letter_chain().next(before_last, last, rng).value_or(letter);
     before_last = last;
     last = static_cast<size_t>(letter - 'a');
+    const bool capital = c != lower(c);
+    const auto marked = [&] { return std::string(pick(marked_letters(capital, vowel), rng)); };
+    const std::string plain(1, capital ? upper(letter) : letter);
     if (wordlike) {
-      result += c == lower(c) ? letter : upper(letter);
+      result += is_name && rng.uniform() < kMarkedLetter / 2 ? marked() : plain;
       continue;
     }
-    if (c != lower(c)) letter = upper(letter);
     const double amount = rng.uniform();
     if (i > 0 && amount < kNoLetter) continue;
-    if (i > 0 && is_name && rng.uniform() < kMarkedLetter && c == lower(c)) {
-      result += vowel ? pick(kMarkedVowels, rng) : pick(kMarkedConsonants, rng);
-    } else {
-      result += letter;
-    }
+    result += is_name && rng.uniform() < kMarkedLetter ? marked() : plain;
     if (i > 0 && amount > 1 - kTwoLetters) {
       const char second = pick(vowel ? kConsonants : kVowels, rng);
       result += c == lower(c) ? second : upper(second);
