@@ -19,6 +19,7 @@ constexpr double kNoLetter = 0.06;
 constexpr double kTwoLetters = 0.1;
 constexpr double kMarkedLetter = 0.06;  // of names
 constexpr double kListedUnit = 0.5;    // of variables, one from the list of units
+constexpr double kLongerName = 0.35;   // of subjects and methods, with another word in front
 constexpr double kCountedUnit = 0.15;  // and a made-up plural
 constexpr double kWordlike = 0.65;      // share of words drawn letter by letter from what follows what
 
@@ -245,7 +246,11 @@ std::string Respelling::phrase(std::string_view key, std::string_view text) cons
     const std::string_view one = text.substr(i, end - i);
     uint64_t hash = Rng(seed_).next();
     for (const char c : one) hash = extended(hash, lower(c));
-    const bool made_up = one.size() >= kShortestWord && Rng(hash).uniform() < free->share;
+    // Beside a slot an unknown word could as well be a part of what fills it.
+    const bool beside_slot = text.substr(end).starts_with(" {") ||
+                             (i >= 2 && text[i - 1] == ' ' && text[i - 2] == '}');
+    const bool made_up =
+        one.size() >= kShortestWord && !beside_slot && Rng(hash).uniform() < free->share;
     result += made_up ? spelled(one, false, 0) : std::string(one);
     i = end;
   }
@@ -260,10 +265,21 @@ std::string Respelling::entry(std::string_view key, std::string_view text) const
   if (key.starts_with("table.variable")) end = text.find('|');
   const std::string before(text.substr(0, begin));
   const std::string made_up = before + words(text.substr(begin, end - begin), is_name);
+  if (key.starts_with("review.")) return longer(text) + made_up;
   if (!key.starts_with("table.variable")) return made_up + std::string(text.substr(end));
   const size_t unit_end = text.find('|', end + 1);
   return made_up + "|" + unit(text.substr(end + 1, unit_end - end - 1)) +
          std::string(text.substr(unit_end));
+}
+
+// Now and then a further word in front, so that names of any length are met.
+std::string Respelling::longer(std::string_view text) const {
+  uint64_t hash = Rng(seed_ ^ 1).next();
+  for (const char c : text) hash = extended(hash, c);
+  Rng rng(hash);
+  if (rng.uniform() >= kLongerName) return "";
+  constexpr std::string_view kLike = "comparative";
+  return spelled(kLike.substr(0, 3 + rng.below(kLike.size() - 3)), false, rng.next()) + " ";
 }
 
 std::string Respelling::unit(std::string_view text) const {

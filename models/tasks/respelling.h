@@ -35,6 +35,7 @@ class Respelling {
  private:
   std::string spelled(std::string_view text, bool is_name, uint64_t salt) const;
   std::string words(std::string_view text, bool is_name) const;
+  std::string longer(std::string_view text) const;
   std::string unit(std::string_view text) const;
 
   uint64_t seed_;
