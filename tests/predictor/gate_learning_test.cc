@@ -38,11 +38,11 @@ TEST(GateLearning, PromptsOfAKindAreLearned) {
     return fmt::format("{} of sample {}", easy ? "list the parts" : "prove the bound",
                        rng.below(1000));
   };
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 300; ++i) {
     const bool easy = rng.uniform() < 0.5;
     EXPECT_TRUE(learning.learn(label_of(prompt_of(easy), easy ? 1 : 0)));
   }
-  EXPECT_EQ(learning.n_labels(), 200u);
+  EXPECT_EQ(learning.n_labels(), 300u);
   EXPECT_GT(success_of(learning.gate(), prompt_of(true)), 0.75);
   EXPECT_LT(success_of(learning.gate(), prompt_of(false)), 0.25);
   // The other head is as it was.
