@@ -335,7 +335,7 @@ Result<RoutedAnswer> Router::State::travel(Journey& journey) {
   if (route.degraded) {
     journey.cause = route.reason == RouteReason::kRemoteDown ? "remote unreachable (paused)"
                     : route.reason == RouteReason::kBudget   ? "the budget has no room for it"
-                    : options.offline                ? "offline"
+                    : options.offline                          ? "offline"
                                                              : "no remote configured";
   }
   if (route.place == Place::kLocal) {
