@@ -33,10 +33,9 @@ std::span<const double> tried_allowances() { return kAllowances; }
 
 size_t accepted_tier(std::span<const float> predicted, double allowance) {
   const size_t full = predicted.size() - 1;
-  for (size_t tier = 0; tier < full; ++tier) {
-    if (static_cast<double>(predicted[full] - predicted[tier]) <= allowance) return tier;
-  }
-  return full;
+  const size_t asked = variant_to_ask(predicted.first(full));
+  if (asked == full) return full;
+  return static_cast<double>(predicted[full] - predicted[asked]) <= allowance ? asked : full;
 }
 
 // z lies in [-1, retain]; x = (retain - z) / (1 + retain) in [0, 1] has mean retain / (1 + retain)

@@ -2,7 +2,8 @@
 // confidence".
 //
 // Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052) over the allowance e of the gate:
-// the cheapest tier v with p_full - p_v <= e answers, else the full model. For each e of a fixed
+// the variant v that is worth asking (variant_to_ask) answers where p_full - p_v <= e, else the full
+// model does. For each e of a fixed
 // list, strictest first, the hypothesis "it keeps less than the share r of the full model's
 // success" is tested on held-out labels until one cannot be rejected; the last e that was rejected
 // is taken, and the chance that any hypothesis was rejected wrongly is at most 1 - confidence,
@@ -13,6 +14,7 @@
 // number of labels.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -42,8 +44,27 @@ struct CalibrationTable {
   }
 };
 
-// The cheapest tier of a row that the gate accepts at this allowance: n_tiers - 1 is the full
-// model.
+// How much less likely to succeed a cheaper variant may be and still be asked. Every variant costs
+// next to nothing beside the full model, so the allowance, which is spent to avoid that one, would
+// be wasted on the difference between two of them.
+inline constexpr double kNearlyAsGood = 0.02;
+
+// Of variants with these chances of success, cheapest first, the one that is asked: the first that
+// comes within kNearlyAsGood of the best. success.size() where none is a number.
+template <class Number>
+size_t variant_to_ask(std::span<const Number> success) {
+  double best = -1;
+  for (const Number chance : success) {
+    if (static_cast<double>(chance) > best) best = static_cast<double>(chance);
+  }
+  const auto near = [best](Number chance) {
+    return best >= 0 && static_cast<double>(chance) >= best - kNearlyAsGood;
+  };
+  return static_cast<size_t>(std::find_if(success.begin(), success.end(), near) -
+                             success.begin());
+}
+
+// The tier of a row that answers at this allowance: n_tiers - 1 is the full model.
 size_t accepted_tier(std::span<const float> predicted, double allowance);
 
 // The allowances that are tried, ascending.

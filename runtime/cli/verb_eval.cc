@@ -66,7 +66,10 @@ class Places {
       const bool is_tier =
           std::find(tiers.begin(), tiers.end() - 1, variant.cost.id) != tiers.end() - 1;
       if (is_tier) places->variants.push_back(variant.cost.id);
+      places->bit_ops_[variant.cost.id] = variant.cost.cost;
     }
+    // It stands for the zoo's dearest variant, which `serve` runs.
+    places->bit_ops_[std::string(kRemotePlace)] = variants.back().cost.cost;
     if (places->variants.empty()) {
       return usage_error(invocation.verb(), "no variant of the zoo is a tier of its predictor");
     }
@@ -101,6 +104,7 @@ class Places {
                        .prompt_tokens = answer.receipt.prompt_tokens,
                        .completion_tokens = answer.receipt.completion_tokens,
                        .first_token_seconds = answer.receipt.first_token_seconds,
+                       .bit_ops_per_token = bit_ops_.at(place),
                        .signals = answer.signals.value_or(DraftSignals{})};
   }
 
@@ -111,6 +115,7 @@ class Places {
  private:
   std::unique_ptr<Router> router_;
   GenerateOptions generate_;
+  std::map<std::string, double> bit_ops_;  // of a token, by place
 };
 
 // The techniques of the zoo's variants, by the first word of what was done; of "quantise", which all

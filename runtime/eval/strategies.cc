@@ -20,19 +20,19 @@ size_t tier_of(std::span<const std::string> tiers, const std::string& variant) {
   return static_cast<size_t>(at - tiers.begin());
 }
 
-// The first variant that `will_do`, else the remote, and how long it took to know.
-template <class WillDo>
-StepPlan first_that(const std::vector<std::string>& variants, Clock::TimePoint start,
-                    WillDo will_do) {
-  StepPlan plan;
+// What is predicted of each variant, cheapest first.
+std::vector<float> success_of(std::span<const std::string> variants,
+                              std::span<const std::string> tiers, const Prediction& prediction) {
+  std::vector<float> success;
   for (const std::string& variant : variants) {
-    if (!will_do(variant)) continue;
-    plan.places.push_back(variant);
-    break;
+    success.push_back(prediction.success[tier_of(tiers, variant)]);
   }
-  if (plan.places.empty()) plan.places.push_back(remote());
-  plan.decision_seconds = seconds_between(start, system_clock().now());
-  return plan;
+  return success;
+}
+
+StepPlan plan_since(Clock::TimePoint start, std::string place) {
+  return {.places = {std::move(place)},
+          .decision_seconds = seconds_between(start, system_clock().now())};
 }
 
 }  // namespace
@@ -67,10 +67,12 @@ Strategy paper_gate(std::shared_ptr<const Gates> gates, std::vector<std::string>
           threshold](const StepQuestion& question) -> Result<StepPlan> {
     const auto start = system_clock().now();
     const Prediction prediction = gates->paper.predict(prompt_features(question.prompt));
-    return first_that(variants, start, [&](const std::string& variant) {
-      return static_cast<double>(prediction.success[tier_of(gates->paper.tiers(), variant)]) >=
-             threshold;
+    const std::vector<float> success = success_of(variants, gates->paper.tiers(), prediction);
+    const auto will_do = std::find_if(success.begin(), success.end(), [&](float chance) {
+      return static_cast<double>(chance) >= threshold;
     });
+    const auto chosen = static_cast<size_t>(will_do - success.begin());
+    return plan_since(start, chosen < variants.size() ? variants[chosen] : remote());
   };
 }
 
@@ -81,11 +83,10 @@ Strategy default_gate(std::shared_ptr<const Gates> gates, std::vector<std::strin
           verified](const StepQuestion& question) -> Result<StepPlan> {
     const auto start = system_clock().now();
     const Prediction prediction = gates->ngram->predict(reader->read(question.prompt));
-    const float full = prediction.success.back();
-    StepPlan plan = first_that(variants, start, [&](const std::string& variant) {
-      const float success = prediction.success[tier_of(gates->ngram->tiers(), variant)];
-      return static_cast<double>(full - success) <= allowance;
-    });
+    std::vector<float> success = success_of(variants, gates->ngram->tiers(), prediction);
+    success.push_back(prediction.success.back());
+    const size_t chosen = accepted_tier(success, allowance);
+    StepPlan plan = plan_since(start, chosen < variants.size() ? variants[chosen] : remote());
     if (!verified || plan.places.front() == kRemotePlace) return plan;
     AC_TRY(const PlaceAnswer* draft, question.book.answer(plan.places.front(), question.prompt));
     const auto checking = system_clock().now();
@@ -110,8 +111,10 @@ class DraftStep {
                         size_t& chosen) {
     prediction_ = &prediction;
     const auto start = system_clock().now();
-    chosen = floor;
-    while (chosen < variants_.size() && gain_of(chosen) > allowance_ + kDraftReach) ++chosen;
+    std::vector<float> predicted =
+        success_of(std::span(variants_).subspan(floor), gates_.ngram->tiers(), prediction);
+    predicted.push_back(prediction.success.back());
+    chosen = floor + accepted_tier(predicted, allowance_ + kDraftReach);
     StepPlan plan;
     const auto remote_alone = [&] {
       plan.places.push_back(remote());
@@ -125,17 +128,19 @@ class DraftStep {
     }
     plan.decision_seconds = seconds_between(start, system_clock().now());
     const std::string& variant = variants_[chosen];
+    tier_ = tier_of(gates_.draft->variants(), variant);
     AC_TRY(const PlaceAnswer* draft, question_.book.answer(variant, question_.prompt));
     if (use_.probe &&
         judge(DraftStage::kProbe, *draft, {}).gain() > allowance_ + kDraftReach) {
       plan.stopped_seconds = draft->first_token_seconds;
+      plan.stopped_bit_ops = draft->bit_ops_per_token * static_cast<double>(draft->prompt_tokens);
       remote_alone();
       return plan;
     }
     plan.places.push_back(variant);
     DraftGate::Success success = judge(DraftStage::kDraft, *draft, {});
     if (success.gain() > allowance_ && use_.second) {
-      const std::string& other = gates_.draft->parts().seconds[tier()];
+      const std::string& other = gates_.draft->parts().seconds[tier_];
       AC_TRY(const PlaceAnswer* second, question_.book.answer(other, question_.prompt));
       success = judge(
           DraftStage::kSecond, *draft,
@@ -150,13 +155,8 @@ class DraftStep {
   }
 
  private:
-  size_t tier() const { return tier_of(gates_.draft->variants(), variants_[asked_]); }
-  double gain_of(size_t variant) {
-    asked_ = variant;
-    return static_cast<double>(prediction_->success.back() - prediction_->success[tier()]);
-  }
   DraftGate::Success judge(DraftStage stage, const PlaceAnswer& draft, const SecondDraft& second) {
-    return gates_.draft->predict(stage, tier(), *prediction_, draft.signals, second);
+    return gates_.draft->predict(stage, tier_, *prediction_, draft.signals, second);
   }
 
   const Gates& gates_;
@@ -165,7 +165,7 @@ class DraftStep {
   DraftUse use_;
   const StepQuestion& question_;
   const Prediction* prediction_ = nullptr;
-  size_t asked_ = 0;  // the variant last looked at
+  size_t tier_ = 0;  // of the variant that drafts
 };
 
 }  // namespace

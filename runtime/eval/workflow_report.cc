@@ -15,9 +15,9 @@ std::string interval_text(const Interval& interval) {
 
 std::string row_line(const ReportRow& row) {
   const StrategyScore& score = row.score;
-  return fmt::format("| {} | {} {} | {} {} | {} | {:.0f} | {:.0f} ({:.2f}x) | {:.0f} | {} |\n",
+  return fmt::format("| {} | {} {} | {} | {} {} | {} | {:.0f} | {:.0f} ({:.2f}x) | {:.0f} | {} |\n",
                      row.name, percent(row.cut), interval_text(row.cut_interval),
-                     percent(score.workflows.rate()), interval_text(score.workflows.interval()),
+                     percent(row.compute_cut), percent(score.workflows.rate()), interval_text(score.workflows.interval()),
                      percent(row.retained), 1e3 * score.p50_seconds, 1e3 * score.p90_seconds,
                      row.p90_ratio, 1e6 * score.p99_decision_seconds, percent(score.remote_share));
 }
@@ -28,6 +28,7 @@ OrderedJson to_json(const ReportRow& row) {
   return {{"name", row.name},
           {"cut", row.cut},
           {"cut_interval", {row.cut_interval.low, row.cut_interval.high}},
+          {"compute_cut", row.compute_cut},
           {"workflows", score.workflows.n},
           {"success", score.workflows.rate()},
           {"success_interval", {success.low, success.high}},
@@ -56,6 +57,7 @@ ReportRow report_row(std::string name, std::span<const WorkflowRun> runs,
   ReportRow row{.name = std::move(name), .score = score_of(runs), .cut_interval = {}};
   if (of_full.usd > 0) row.cut = 1 - row.score.usd / of_full.usd;
   row.cut_interval = cut_interval(runs, full, 1);
+  if (of_full.bit_ops > 0) row.compute_cut = 1 - row.score.bit_ops / of_full.bit_ops;
   row.retained =
       of_full.workflows.right > 0 ? row.score.workflows.rate() / of_full.workflows.rate() : 1;
   row.p90_ratio = of_full.p90_seconds > 0 ? row.score.p90_seconds / of_full.p90_seconds : 1;
@@ -83,9 +85,9 @@ std::string report_markdown(const WorkflowReport& report) {
       report.allowance ? fmt::format(", an allowance of {:.3f}", *report.allowance)
                        : ", which could not be promised: everything went to the full model");
   text +=
-      "| router | cost cut | workflows that succeed | of the full model's | p50 ms | p90 ms | "
-      "decision p99 us | "
-      "steps that asked the remote |\n|---|---|---|---|---|---|---|---|\n";
+      "| router | cost cut | compute cut | workflows that succeed | of the full model's | p50 ms | "
+      "p90 ms | decision p99 us | steps that asked the remote |\n"
+      "|---|---|---|---|---|---|---|---|---|\n";
   for (const ReportRow& row : report.rows) text += row_line(row);
   if (report.random_cut) {
     text += fmt::format("\nA random router that keeps as much as \"{}\" cuts {}.\n",
@@ -100,11 +102,14 @@ std::string report_markdown(const WorkflowReport& report) {
   }
   if (!report.ablations.empty()) {
     text += fmt::format(
-        "\n| {} without variants by | cost cut | of the full model's success |\n|---|---|---|\n",
+        "\n| {} without variants by | cost cut | compute cut | of the full model's success | p90 ms "
+        "|\n|---|---|---|---|---|\n",
         report.headline);
     for (const auto& ablation : report.ablations) {
-      text += fmt::format("| {} | {} {} | {} |\n", ablation.without, percent(ablation.row.cut),
-                          interval_text(ablation.row.cut_interval), percent(ablation.row.retained));
+      text += fmt::format("| {} | {} {} | {} | {} | {:.0f} |\n", ablation.without,
+                          percent(ablation.row.cut), interval_text(ablation.row.cut_interval),
+                          percent(ablation.row.compute_cut), percent(ablation.row.retained),
+                          1e3 * ablation.row.score.p90_seconds);
     }
   }
   if (!report.priced.empty()) {
@@ -124,8 +129,8 @@ std::string report_markdown(const WorkflowReport& report) {
       "\nTimes and tokens are measured, each prompt once at each place, on this machine and over "
       "its own network "
       "stack; costs are priced: remote tokens at ${} and ${} a million (prompt, completion), local "
-      "seconds at "
-      "${:.8f}. Intervals are 95 %.\n",
+      "seconds at ${:.8f}; compute is bit-operations, MACs times the bits of a weight, of every token "
+      "read and written. Intervals are 95 %.\n",
       report.prices.usd_per_million_prompt_tokens, report.prices.usd_per_million_completion_tokens,
       report.prices.local_usd_per_second);
   return text;

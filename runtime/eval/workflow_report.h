@@ -16,6 +16,7 @@ struct ReportRow {
   StrategyScore score;
   double cut = 0;  // 1 - cost / cost of the full model alone
   Interval cut_interval;
+  double compute_cut = 0;  // 1 - bit-operations / those of the full model alone
   double retained = 0;   // workflows, as a share of those of the full model alone
   double p90_ratio = 0;  // to the full model alone
 };

@@ -37,6 +37,11 @@ double WorkflowRun::usd() const {
                          [](double sum, const StepRun& step) { return sum + step.usd; });
 }
 
+double WorkflowRun::bit_ops() const {
+  return std::accumulate(steps.begin(), steps.end(), 0.0,
+                         [](double sum, const StepRun& step) { return sum + step.bit_ops; });
+}
+
 Result<WorkflowRun> run_workflow(const tasks::Workflow& workflow, const Strategy& strategy,
                                  const StepPrices& prices, AnswerBook& book) {
   WorkflowRun run{.success = true, .steps = {}};
@@ -49,10 +54,13 @@ Result<WorkflowRun> run_workflow(const tasks::Workflow& workflow, const Strategy
     StepRun step{.places = std::move(plan.places), .decision_seconds = plan.decision_seconds};
     step.seconds = plan.decision_seconds + plan.stopped_seconds;
     step.local_seconds = plan.stopped_seconds;
+    step.bit_ops = plan.stopped_bit_ops;
     std::string text;
     for (const std::string& place : step.places) {
       AC_TRY(const PlaceAnswer* answer, book.answer(place, prompt));
       step.seconds += answer->seconds;
+      step.bit_ops += answer->bit_ops_per_token *
+                      static_cast<double>(answer->prompt_tokens + answer->completion_tokens);
       if (place == kRemotePlace) {
         step.remote_prompt_tokens += answer->prompt_tokens;
         step.remote_completion_tokens += answer->completion_tokens;
@@ -87,6 +95,7 @@ StrategyScore score_of(std::span<const WorkflowRun> runs) {
   for (const WorkflowRun& run : runs) {
     score.workflows.add(run.success);
     score.usd += run.usd();
+    score.bit_ops += run.bit_ops();
     for (const StepRun& step : run.steps) {
       score.steps.add(step.success);
       seconds.push_back(step.seconds);

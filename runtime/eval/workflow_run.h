@@ -27,6 +27,7 @@ struct PlaceAnswer {
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
   double first_token_seconds = 0;  // from the question to the first piece of the answer
+  double bit_ops_per_token = 0;    // MACs x weight bits / 16; 0: not known
   DraftSignals signals{};          // of a local variant
 };
 using AskPlace =
@@ -58,6 +59,7 @@ struct StepPlan {
   std::vector<std::string> places;
   double decision_seconds = 0;  // of deciding, without the answers it may have looked at
   double stopped_seconds = 0;   // of a variant that read the prompt and was not let answer
+  double stopped_bit_ops = 0;
 };
 using Strategy = std::function<Result<StepPlan>(const StepQuestion& question)>;
 
@@ -76,13 +78,15 @@ struct StepRun {
   int64_t remote_prompt_tokens = 0;
   int64_t remote_completion_tokens = 0;
   double local_seconds = 0;
-  double usd = 0;  // at the prices of the run
+  double usd = 0;      // at the prices of the run
+  double bit_ops = 0;  // of all tokens that were read and written, here and remotely
 };
 double price_of(const StepRun& step, const StepPrices& prices);
 struct WorkflowRun {
   bool success = false;
   std::vector<StepRun> steps;
   double usd() const;
+  double bit_ops() const;
 };
 
 // Errors: those of the strategy and of asking.
@@ -95,7 +99,7 @@ std::vector<tasks::Workflow> workflows_of(tasks::Split split, uint64_t first_see
 // What runs of the same workflows by one strategy come to.
 struct StrategyScore {
   SuccessCount workflows, steps;
-  double usd = 0;
+  double usd = 0, bit_ops = 0;
   double p50_seconds = 0, p90_seconds = 0;  // of steps
   double p99_decision_seconds = 0;
   double remote_share = 0;  // of steps that asked the remote

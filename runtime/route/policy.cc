@@ -1,6 +1,9 @@
 #include "runtime/route/policy.h"
 
 #include <algorithm>
+#include <vector>
+
+#include "models/predictor/guarantee.h"
 
 namespace ac {
 namespace {
@@ -29,20 +32,34 @@ const Candidate* best_fitting(const PolicyInput& input) {
   return nullptr;
 }
 
+bool usable(const Candidate& candidate, const PolicyInput& input) {
+  return fits(candidate, input) && candidate.cost >= input.least_cost;
+}
+
 bool will_do(const Candidate& candidate, const PolicyInput& input) {
-  if (candidate.cost < input.least_cost) return false;
   const double gain = input.remote_success - candidate.success;
   if (input.worth_gain > 0 && gain <= input.worth_gain) return true;
   if (!input.allowance) return candidate.success >= input.threshold;
   return gain <= *input.allowance;
 }
 
-const Candidate* cheapest_that_will_do(const PolicyInput& input) {
+const Candidate* one_that_will_do(const PolicyInput& input) {
   if (!input.has_prediction) return nullptr;
-  for (const Candidate& candidate : input.locals) {
-    if (fits(candidate, input) && will_do(candidate, input)) return &candidate;
+  if (!input.allowance) {
+    for (const Candidate& candidate : input.locals) {
+      if (usable(candidate, input) && will_do(candidate, input)) return &candidate;
+    }
+    return nullptr;
   }
-  return nullptr;
+  std::vector<const Candidate*> asked;
+  std::vector<double> success;
+  for (const Candidate& candidate : input.locals) {
+    if (!usable(candidate, input)) continue;
+    asked.push_back(&candidate);
+    success.push_back(candidate.success);
+  }
+  const size_t one = variant_to_ask(std::span<const double>(success));
+  return one < asked.size() && will_do(*asked[one], input) ? asked[one] : nullptr;
 }
 
 Route local(const Candidate& candidate, RouteReason reason, const PolicyInput& input) {
@@ -107,7 +124,7 @@ Result<Route> decide_pinned(const PolicyInput& input) {
   if (pinned == "local") {
     if (input.locals.empty()) return fail(ErrorCode::kNotFound, "there is no local variant");
     if (best == nullptr) return too_long(input, "");
-    const Candidate* confident = cheapest_that_will_do(input);
+    const Candidate* confident = one_that_will_do(input);
     return local(confident != nullptr ? *confident : *best, RouteReason::kPinned, input);
   }
   std::string known;
@@ -158,7 +175,7 @@ Result<Route> decide(const PolicyInput& input) {
   const Candidate* best = best_fitting(input);
   if (best == nullptr) return remote_or_nothing(RouteReason::kContext, input);
   if (!input.has_prediction) return local(*best, RouteReason::kNoPredictor, input);
-  if (const Candidate* confident = cheapest_that_will_do(input)) {
+  if (const Candidate* confident = one_that_will_do(input)) {
     return local(*confident, RouteReason::kConfident, input);
   }
   const RemoteState state = remote_state(input);

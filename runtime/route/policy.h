@@ -15,7 +15,7 @@ enum class Place { kLocal, kRemote };
 
 // Why a prompt went where it went; one word each in receipts and `route --explain`.
 enum class RouteReason {
-  kConfident,     // the smallest variant that will do
+  kConfident,     // a variant will do
   kNotConfident,  // none does: the full model is the safety net
   kPinned,        // the user named the variant or the place
   kOffline,       // a hard prompt, but offline = yes or no remote configured: answered locally
@@ -41,8 +41,8 @@ struct PolicyInput {
   bool has_prediction = false;
   double remote_success = 0;    // predicted, of the full model
   double threshold = 0.7;       // of confidence
-  // A variant will do where the full model is at most this much likelier to succeed (Judgement);
-  // then the threshold is not looked at.
+  // The best variant will do where the full model is at most this much likelier to succeed
+  // (Judgement); then the threshold is not looked at.
   std::optional<double> allowance{};
   // What a question to the remote has to gain to be worth its price; 0: the price does not matter.
   double worth_gain = 0;
@@ -83,20 +83,21 @@ struct Decision {
   double predict_seconds = 0;            // features, prediction and policy
 };
 
-// The rules, first match wins. A variant "will do" where its success reaches the threshold, or, with
-// an allowance, where the full model's is at most that much higher; where the full model would gain
-// less than worth_gain; and never where it is cheaper than least_cost. "Fits" looks at n_context
-// alone; "best" is the last of those that fit; the remote is usable when configured, not offline,
-// reachable and within the budget.
+// The rules, first match wins. With a threshold the variant that "will do" is the cheapest whose
+// success reaches it. With an allowance it is the one that is nearly as good as the best
+// (variant_to_ask), where the full model's success is at most the allowance higher. Either will do
+// where the full model would gain less than worth_gain; none that is cheaper than least_cost.
+// "Fits" looks at n_context alone; "best" is the last of those that fit; the remote is usable when
+// configured, not offline, reachable and within the budget.
 //
 //   pinned = a variant's id   that variant                                        pinned
-//   pinned = "local"          the cheapest that will do, else the best            pinned
+//   pinned = "local"          the one that will do, else the best                 pinned
 //   pinned = "remote"         remote                                              pinned
 //   no local variant          remote                                              no_local
 //   none fits                 remote                                              context
 //   no prediction             the best local one: nothing says the prompt is hard,
 //                             and only a hard prompt leaves the machine           no_predictor
-//   one will do               the cheapest that will do                           confident
+//   one will do               that one                                            confident
 //   remote usable             remote                                              not_confident
 //   down                      the best local one, degraded                        remote_down
 //   no money                  the best local one, degraded                        budget

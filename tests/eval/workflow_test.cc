@@ -38,6 +38,7 @@ class World {
       PlaceAnswer answer{.text = {}, .seconds = 0.1, .prompt_tokens = 100, .completion_tokens = 20};
       const auto known = right_.find(prompt);
       if (place == kRemotePlace) answer.seconds = 1;
+      answer.bit_ops_per_token = place == kRemotePlace ? 16 : 4;
       if (place == "broken") return fail(ErrorCode::kIo, "the place is broken");
       const bool knows = place == kRemotePlace || place == "odd" || easy_.contains(prompt);
       if (known != right_.end() && knows) answer.text = known->second;
@@ -131,9 +132,32 @@ TEST(Strategies, TheOracleTakesTheCheapestThatIsRight) {
   }
   const ReportRow row = report_row("oracle", best, full);
   EXPECT_NEAR(row.cut, 1 - score.remote_share, 0.01);
+  // Every place reads and writes as much.
+  EXPECT_NEAR(row.compute_cut, 0.75 * (1 - score.remote_share), 1e-9);
   EXPECT_LE(row.cut_interval.low, row.cut);
   EXPECT_GE(row.cut_interval.high, row.cut);
   EXPECT_EQ(row.retained, 1);
+}
+
+// 0.5, 0.69 and 0.7, and the full model's 0.73: the first would do, and is not asked.
+TEST(Strategies, AWorseVariantIsNotAsked) {
+  World world(4);
+  AnswerBook book = world.book();
+  const auto gates = std::make_shared<const Gates>(
+      plain_gates({"cheap", "odd", "dear", "full"}, {0, 0.8f, 0.85f, 1}));
+  const auto asked = [&](const Strategy& strategy) {
+    std::set<std::string> places;
+    for (const WorkflowRun& run : run_all(world, book, strategy)) {
+      for (const StepRun& step : run.steps) places.insert(step.places.begin(), step.places.end());
+    }
+    return places;
+  };
+  const std::vector<std::string> variants = {"cheap", "odd", "dear"};
+  EXPECT_THAT(asked(default_gate(gates, variants, 0.3, false)), ElementsAre("odd"));
+  EXPECT_THAT(asked(default_gate(gates, {"cheap"}, 0.3, false)), ElementsAre("cheap"));
+  EXPECT_THAT(asked(default_gate(gates, variants, 0.01, false)), ElementsAre("remote"));
+  // The paper's rule does ask it.
+  EXPECT_THAT(asked(paper_gate(gates, variants, 0.4)), ElementsAre("cheap"));
 }
 
 TEST(Strategies, CoinsFallAsOften) {
@@ -202,6 +226,7 @@ TEST(Strategies, BothADraftAndWhatReplacesItArePaid) {
   AnswerBook book([&](const std::string& place, const std::string&) -> Result<PlaceAnswer> {
     PlaceAnswer answer{.text = "x", .seconds = 0.25, .prompt_tokens = 10, .completion_tokens = 5};
     answer.signals.mean_logprob = -3;
+    answer.bit_ops_per_token = place == kRemotePlace ? 16 : 4;
     if (place == kRemotePlace) answer.seconds = 1;
     return answer;
   });
@@ -212,6 +237,7 @@ TEST(Strategies, BothADraftAndWhatReplacesItArePaid) {
       EXPECT_NEAR(step.seconds, 1.25, 0.01);
       EXPECT_EQ(step.local_seconds, 0.25);
       EXPECT_EQ(step.remote_prompt_tokens, 10);
+      EXPECT_EQ(step.bit_ops, 15 * 4 + 15 * 16);
       EXPECT_NEAR(step.usd, 0.25e-6 + 10e-6 + 50e-6, 1e-12);
       EXPECT_NEAR(price_of(step, {.usd_per_million_prompt_tokens = 2}), 20e-6, 1e-12);
     }

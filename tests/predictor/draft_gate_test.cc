@@ -151,13 +151,16 @@ TEST(DraftGate, MayLeaveTheHiddenStateOut) {
 }
 
 TEST(DraftPath, GoesAsFarAsItIsAllowed) {
-  const std::vector<float> predicted = {0.5f, 0.7f, 0.9f};
-  //                                 small: probe draft second   medium
-  const std::vector<float> gains = {0.2f, 0.1f, 0.05f, 0.9f, 0.1f, 0.05f};
-  // 0.4 more is too much even before anything is written; 0.2 more is not, but then the probe is.
+  const std::vector<float> gains = {0.2f, 0.1f, 0.05f, 0.9f, 0.1f, 0.05f};  // probe, draft, second
+  // 0.4 more is too much even before anything is written.
+  const std::vector<float> predicted = {0.5f, 0.5f, 0.9f};
   EXPECT_EQ(draft_path(predicted, gains, 0.05, {}).tier, 2u);
   EXPECT_FALSE(draft_path(predicted, gains, 0.05, {}).drafted);
-  EXPECT_TRUE(draft_path(predicted, gains, 0.05, {.probe = false}).drafted);
+  // 0.2 more of the dearer variant is not, but then the probe is.
+  const std::vector<float> dearer_is_better = {0.5f, 0.7f, 0.9f};
+  EXPECT_EQ(draft_path(dearer_is_better, gains, 0.05, {}).tier, 2u);
+  EXPECT_FALSE(draft_path(dearer_is_better, gains, 0.05, {}).drafted);
+  EXPECT_TRUE(draft_path(dearer_is_better, gains, 0.05, {.probe = false}).drafted);
   const DraftPath kept = draft_path(predicted, gains, 0.12, {});
   EXPECT_EQ(kept.tier, 0u);
   EXPECT_TRUE(kept.drafted);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "runtime/core/rng.h"
@@ -87,13 +88,31 @@ TEST(Guarantee, WhatCannotBePromisedIsNot) {
   EXPECT_EQ(promise.kept, 0);
 }
 
-TEST(Guarantee, TheCheapestTierThatWillDo) {
+TEST(Guarantee, TheAllowanceIsNotSpentOnAWorseVariant) {
   const std::vector<float> predicted = {0.5f, 0.7f, 0.8f, 0.82f};
-  EXPECT_EQ(accepted_tier(predicted, 0.4), 0u);
-  EXPECT_EQ(accepted_tier(predicted, 0.2), 1u);
+  EXPECT_EQ(accepted_tier(predicted, 0.4), 2u);
   EXPECT_EQ(accepted_tier(predicted, 0.05), 2u);
   EXPECT_EQ(accepted_tier(predicted, 0.0), 3u);
+  // A cheaper one that is nearly as good is asked, and it is the one that has to do.
+  const std::vector<float> near = {0.5f, 0.79f, 0.8f, 0.82f};
+  EXPECT_EQ(accepted_tier(near, 0.4), 1u);
+  EXPECT_EQ(accepted_tier(near, 0.025), 3u);
+  // Dearer is not always better.
+  EXPECT_EQ(accepted_tier(std::vector<float>{0.9f, 0.5f, 0.95f}, 0.1), 0u);
   EXPECT_TRUE(std::ranges::is_sorted(tried_allowances()));
+}
+
+TEST(Guarantee, ACheaperVariantThatIsNearlyAsGoodIsAsked) {
+  const auto asked = [](std::vector<double> success) {
+    return variant_to_ask(std::span<const double>(success));
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(asked({0.2, 0.6, 0.61}), 1u);
+  EXPECT_EQ(asked({0.2, 0.6, 0.63}), 2u);
+  EXPECT_EQ(asked({0, 0, 0}), 0u);
+  EXPECT_EQ(asked({nan, 0.5, nan}), 1u);
+  EXPECT_EQ(asked({nan, nan}), 2u);
+  EXPECT_EQ(asked({}), 0u);
 }
 
 }  // namespace

@@ -62,6 +62,12 @@ std::vector<Case> cases() {
       {"hard", hard, kOnline, "remote q8 not_confident"},
       {"nearly as good as the full model", hard, with(kOnline, gain(0.95 - 0.4)),
        "local q8 confident"},
+      {"the allowance is for the full model alone", middling, with(kOnline, gain(0.95 - 0.5)),
+       "local q8 confident"},
+      {"the cheaper one is nearly as good", two(0.79, 0.8), with(kOnline, gain(0.95 - 0.79)),
+       "local q4 confident"},
+      {"nearly as good, but not good enough", two(0.79, 0.8), with(kOnline, gain(0.95 - 0.795)),
+       "remote q8 not_confident"},
       {"hard for the full model too", two(0.2, 0.2), with(kOnline, [](PolicyInput& in) {
          in.remote_success = 0.2;
          in.allowance = 0;
@@ -368,8 +374,8 @@ TEST(Policy, AGainBelowItsPriceIsNotBought) {
                     .worth_gain = 0.2,
                     .remote_configured = true};
   EXPECT_EQ(decide(input)->variant, "large");
-  input.worth_gain = 0.3;
-  EXPECT_EQ(decide(input)->variant, "medium");
+  input.worth_gain = 0.3;  // nor is a worse variant asked for it
+  EXPECT_EQ(decide(input)->variant, "large");
   input.worth_gain = 0.05;
   EXPECT_EQ(decide(input)->place, Place::kRemote);
 }

@@ -11,11 +11,14 @@ using ::testing::HasSubstr;
 
 class Steps : public RouterTest {
  protected:
-  // Predicted success is the number in the prompt, 0.95 for the full model.
+  // Predicted success is the number in the prompt, for variants cheaper than one that it names 0.1
+  // less, for the full model 0.95.
   void make_with(RouterOptions options, double allowance = 0.1) {
     judge_.judge = [allowance, this](std::string_view prompt, const RequestFacts&) {
       const float p = std::stof(std::string(prompt));
-      Judgement judgement{.gate = GateKind::kNgram, .prediction = {{p, p + 0.02f, p + 0.04f, 0.95f}}};
+      const float q4 = prompt.ends_with("q8") || prompt.ends_with("f16") ? p - 0.1f : p;
+      const float q8 = prompt.ends_with("f16") ? p - 0.1f : p;
+      Judgement judgement{.gate = GateKind::kNgram, .prediction = {{q4, q8, p, 0.95f}}};
       judgement.allowance = allowance;
       judgement.alarm_margin = 0.08;
       judgement.is_novel = novel_;
@@ -48,9 +51,9 @@ TEST_F(Steps, WhatIsAtRiskAlreadyMakesRiskWeighLess) {
 
 TEST_F(Steps, NoLaterStepIsAnsweredByACheaperVariant) {
   make_with({});
-  EXPECT_EQ(step("0.84")->receipt.model, "q8");
+  EXPECT_EQ(step("0.9 q8")->receipt.model, "q8");
   EXPECT_EQ(step("0.9")->receipt.model, "q8");
-  EXPECT_EQ(step("0.815")->receipt.model, "f16");
+  EXPECT_EQ(step("0.9 f16")->receipt.model, "f16");
   EXPECT_EQ(step("0.9")->receipt.model, "f16");
   EXPECT_EQ(step("0.9", "other")->receipt.model, "q4");
 }
@@ -60,7 +63,7 @@ TEST_F(Steps, OutliveTheRouterOnDisk) {
   std::filesystem::remove_all(folder);
   const RouterOptions options{.workflow_file = folder + "/workflows.json"};
   make_with(options);
-  EXPECT_EQ(step("0.84")->receipt.model, "q8");
+  EXPECT_EQ(step("0.9 q8")->receipt.model, "q8");
   make_with(options);
   EXPECT_EQ(step("0.9")->receipt.model, "q8");
 }
@@ -141,8 +144,9 @@ TEST_F(Steps, UnknownGroundTightensThePromise) {
   EXPECT_THAT(decision->alarm, HasSubstr("unlike those learned from"));
   EXPECT_NEAR(*decision->allowance, 0.02, 1e-9);
   const auto answer = ask("0.9");
-  EXPECT_EQ(answer->receipt.model, "f16") << "q4 is 0.05 worse, f16 0.01";
+  EXPECT_EQ(answer->receipt.place, Place::kRemote) << "0.05 is more than the 0.02 that are left";
   EXPECT_THAT(answer->receipt.note, HasSubstr("unlike those learned from"));
+  EXPECT_EQ(ask("0.94")->receipt.place, Place::kLocal);
 }
 
 }  // namespace
