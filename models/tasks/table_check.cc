@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <optional>
 
@@ -17,7 +18,16 @@ struct Clause {
   std::vector<Number> numbers;
   bool says_highest = false;
   bool says_lowest = false;
+  bool is_running = false;  // "the highest so far"
 };
+
+// One or two digits; -1: neither.
+int to_digits(std::string_view text) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool good = error == std::errc() && end == text.data() + text.size() && text.size() <= 2;
+  return good ? value : -1;
+}
 
 // Where a number's row and variable are looked for.
 enum class Side { kBefore, kAfter };
@@ -63,8 +73,10 @@ class Reader {
     for (const std::string_view part : clauses(text)) {
       const Clause clause = clause_of(part);
       if (clause.numbers.empty() && clause.rows.empty()) continue;  // "Here you are:"
-      Verdict verdict = clause.says_highest && clause.says_lowest
+      Verdict verdict = is_working(clause) ? read_working(clause)
+                        : clause.says_highest && clause.says_lowest
                             ? failed("two comparisons in one clause")
+                        : clause.is_running          ? read_run(clause)
                         : clause.says_highest        ? read_extreme(clause, Operation::kHighest)
                         : clause.says_lowest         ? read_extreme(clause, Operation::kLowest)
                         : !clause.directions.empty() ? read_difference(clause)
@@ -91,6 +103,8 @@ class Reader {
     clause.directions = find_directions(part, names);
     clause.says_highest = has_any(part, "compare.highest", names);
     clause.says_lowest = has_any(part, "compare.lowest", names);
+    clause.is_running = (clause.says_highest || clause.says_lowest) &&
+                        has_any(part, "compare.running", names);
     clause.numbers = find_numbers(part, names);
     return clause;
   }
@@ -163,6 +177,83 @@ class Reader {
     }
     if (!column && truth_.used.size() == 1) column = truth_.used[0];
     return column;
+  }
+
+  static bool is_working(const Clause& clause) {
+    for (size_t i = 0; i < clause.numbers.size(); ++i) {
+      if (stands_between(clause, i, "=")) return true;
+    }
+    return false;
+  }
+
+  // Two values and what their digits come to: "37.2 - 20.4 from the right: 12-4=8, 6-0=6, 3-2=1".
+  Verdict read_working(const Clause& clause) const {
+    size_t i = 0;
+    for (; i < clause.numbers.size() && !stands_between(clause, i, "-"); ++i) {
+      if (!is_a_value(clause.numbers[i])) return failed("a number out of place in a calculation");
+    }
+    for (; i + 2 < clause.numbers.size(); i += 3) {
+      const auto digits = [&](size_t at) { return to_digits(clause.numbers[at].text); };
+      const int from = digits(i), taken = digits(i + 1);
+      const bool right = stands_between(clause, i, "-") && stands_between(clause, i + 1, "=") &&
+                         taken >= 0 && from >= taken && from - taken == digits(i + 2);
+      if (!right) return failed("wrong calculation in '" + std::string(clause.text) + "'");
+    }
+    return i == clause.numbers.size() ? passed() : failed("a calculation that breaks off");
+  }
+
+  // Whether number `i` and the next are joined by `sign` alone.
+  static bool stands_between(const Clause& clause, size_t i, std::string_view sign) {
+    if (i + 1 >= clause.numbers.size()) return false;
+    const size_t begin = clause.numbers[i].end;
+    return clause.text.substr(begin, clause.numbers[i + 1].begin - begin) == sign;
+  }
+
+  bool is_a_value(const Number& number) const {
+    for (size_t row = 0; row < truth_.table.rows.size(); ++row) {
+      for (const size_t column : truth_.used) {
+        if (same_number(number.text, value_of(row, column))) return true;
+      }
+    }
+    return false;
+  }
+
+  // Rows one after the other, each but the first higher or lower than the highest, or the lowest,
+  // before it.
+  Verdict read_run(const Clause& clause) const {
+    const auto column = compared_column(clause);
+    if (!column) return failed("what is compared row by row is not clear");
+    const Verdict wrong = failed("wrong row by row in '" + std::string(clause.text) + "'");
+    if (clause.rows.size() < 2 || clause.numbers.size() != clause.rows.size() ||
+        clause.directions.size() + 1 != clause.rows.size()) {
+      return wrong;
+    }
+    int64_t best = 0;
+    for (size_t i = 0; i < clause.rows.size(); ++i) {
+      const auto row = static_cast<size_t>(clause.rows[i].id);
+      const Number& number = clause.numbers[i];
+      const bool in_order = clause.rows[i].end <= number.begin &&
+                            (i + 1 == clause.rows.size() || number.end <= clause.rows[i + 1].begin);
+      if (!in_order || !same_number(number.text, value_of(row, *column)) ||
+          !has_unit(clause, number, truth_.table.columns[*column].unit)) {
+        return wrong;
+      }
+      const int64_t value = truth_.table.values[row][*column];
+      if (i > 0) {
+        const Mention& direction = clause.directions[i - 1];
+        const bool behind = direction.begin >= number.end &&
+                            (i + 1 == clause.rows.size() ||
+                             direction.end <= clause.rows[i + 1].begin);
+        if (!behind || direction.id != (value > best ? kRises : kFalls)) return wrong;
+      }
+      if (i == 0 || (value > best) == clause.says_highest) best = value;
+    }
+    const auto operation = clause.says_highest ? Operation::kHighest : Operation::kLowest;
+    const bool is_asked = std::any_of(
+        truth_.asked.begin(), truth_.asked.end(), [&](const Asked& asked) {
+          return asked.operation == operation && asked.column == *column;
+        });
+    return is_asked ? passed() : failed("a comparison that nobody asked for");
   }
 
   Verdict read_extreme(const Clause& clause, Operation operation) {

@@ -1,4 +1,6 @@
 // Tables as they are pasted, and the canonical sentences about them.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -106,20 +108,57 @@ std::string row_bullet(const TableTruth& truth, size_t row) {
   return "- " + table.rows[row] + ": " + join(parts, ", ");
 }
 
-// What is compared stands before the comparison, a row before its value, and which is higher before by
-// how much: whoever reads it can follow, and whoever writes it token by token has at hand what comes
-// next.
+// "Leaf area, each against the highest before it: A at 3 cm², B at 2 cm² is lower, C at 5 cm² is
+// higher."
+std::string one_after_the_other(const Table& table, const Asked& asked) {
+  const Column& column = table.columns[asked.column];
+  const bool highest = asked.operation == Operation::kHighest;
+  std::string text = capitalised(column.variable) + ", each against the " +
+                     (highest ? "highest" : "lowest") + " before it: ";
+  size_t best = 0;
+  for (size_t row = 0; row < table.rows.size(); ++row) {
+    const int64_t here = table.values[row][asked.column];
+    const bool above = here > table.values[best][asked.column];
+    text += (row > 0 ? ", " : "") + table.rows[row] + " at " + with_unit(here, column);
+    if (row == 0) continue;
+    text += above ? " is higher" : " is lower";
+    if (above == highest) best = row;
+  }
+  return text + ".";
+}
+
+// A difference as it is done on paper: "37.2 - 20.4 from the right: 12-4=8, 6-0=6, 3-2=1."
+std::string written_difference(int64_t a, int64_t b, int decimals) {
+  int64_t more = std::max(a, b), less = std::min(a, b);
+  std::string text = decimal(more, decimals) + " - " + decimal(less, decimals) + " from the right: ";
+  for (int64_t borrowed = 0; more > 0;) {
+    const int64_t digit = more % 10 - borrowed;
+    const int64_t other = less % 10;
+    borrowed = digit < other ? 1 : 0;
+    const int64_t from = digit + 10 * borrowed;
+    text += fmt::format("{}-{}={}{}", from, other, from - other, more >= 10 ? ", " : ".");
+    more /= 10;
+    less /= 10;
+  }
+  return text;
+}
+
+// What is compared stands before the comparison, a row before its value, which is higher before by
+// how much, and the way to a result before the result: whoever reads it can follow, and whoever
+// writes it token by token has at hand what comes next.
 std::string comparison(const Table& table, const Asked& asked) {
   const Column& column = table.columns[asked.column];
   const auto value = [&](size_t row) { return table.values[row][asked.column]; };
   const auto operands = [&] {
-    return one_sentence(table, asked.column, std::array{asked.a, asked.b}) + " ";
+    return one_sentence(table, asked.column, std::array{asked.a, asked.b}) + " " +
+           written_difference(value(asked.a), value(asked.b), column.decimals) + " ";
   };
   switch (asked.operation) {
     case Operation::kHighest:
     case Operation::kLowest: {
       const size_t row = extreme_row(table, asked.column, asked.operation);
-      return (asked.operation == Operation::kHighest ? "The highest " : "The lowest ") +
+      return one_after_the_other(table, asked) +
+             (asked.operation == Operation::kHighest ? " The highest " : " The lowest ") +
              column.variable + " was that of " + table.rows[row] + ", " +
              with_unit(value(row), column) + ".";
     }

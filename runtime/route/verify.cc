@@ -160,9 +160,19 @@ class Source {
  private:
   static constexpr size_t kStemBytes = 4;
 
-  void add_number(std::string_view text) {
+  void add_value(std::string_view text) {
     const std::string plain = plain_number(text);
     if (numbers_.insert(plain).second) values_.push_back(std::strtod(plain.c_str(), nullptr));
+  }
+
+  void add_number(std::string_view text) {
+    add_value(text);
+    // "27.9,140" may be two cells of a table.
+    for (size_t at = 0; at < text.size() && text.find(',') != std::string_view::npos;) {
+      const size_t end = std::min(text.find(',', at), text.size());
+      add_value(text.substr(at, end - at));
+      at = end + 1;
+    }
     // 10.1000/182 and 2020-03-01 are several, whatever joins them.
     std::string_view rest = text;
     while (rest.find_first_of(".,") != std::string_view::npos) {
@@ -211,19 +221,38 @@ bool looks_like_a_name(const std::vector<Token>& tokens, size_t i) {
   return !token.starts_sentence || (i + 1 < tokens.size() && tokens[i + 1].text == ",");
 }
 
+bool is_number(const std::vector<Token>& tokens, size_t at) {
+  return at < tokens.size() && tokens[at].kind == Token::Kind::kNumber;
+}
+
+// a + b = c, with any sign.
+bool is_sum(const std::vector<Token>& tokens, size_t at) {
+  return is_number(tokens, at) && is_number(tokens, at + 2) && is_number(tokens, at + 4) &&
+         tokens[at + 1].kind == Token::Kind::kMark && tokens[at + 3].text == "=";
+}
+
+// A column of a calculation on paper, "12-4=8": its digits are no facts, and check_sums looks at it.
+bool is_column(const std::vector<Token>& tokens, size_t at) {
+  return is_sum(tokens, at) && tokens[at].text.size() <= 2 && tokens[at + 2].text.size() == 1;
+}
+
 void look_up(const std::vector<Token>& tokens, const Source& source, DraftCheck& check) {
   std::set<std::string_view> seen;
   for (size_t i = 0; i < tokens.size(); ++i) {
+    if (is_column(tokens, i)) {
+      i += 4;
+      continue;
+    }
     const Token& token = tokens[i];
-    const bool is_number = token.kind == Token::Kind::kNumber;
+    const bool is_numeral = token.kind == Token::Kind::kNumber;
     // "1." or "[1]" at the head of a line numbers it; "2 of 3" counts.
     const auto is_of = [&](size_t at) { return at < tokens.size() && tokens[at].text == "of"; };
     const bool counts = token.text.size() <= 2 &&
                         (token.starts_sentence || is_of(i + 1) || (i > 0 && is_of(i - 1)));
-    if (is_number ? counts : !looks_like_a_name(tokens, i)) continue;
+    if (is_numeral ? counts : !looks_like_a_name(tokens, i)) continue;
     if (!seen.insert(token.text).second) continue;
     ++check.n_facts;
-    const bool found = is_number ? source.has_number(token.text) : source.has_name(token.text);
+    const bool found = is_numeral ? source.has_number(token.text) : source.has_name(token.text);
     if (!found && check.ungrounded.size() < kMostListed) {
       check.ungrounded.emplace_back(token.text);
     }
@@ -237,8 +266,7 @@ double value_of(const Token& token) {
 // a + b = c with - and the signs for times and division.
 void check_sums(const std::vector<Token>& tokens, DraftCheck& check) {
   for (size_t i = 0; i + 4 < tokens.size(); ++i) {
-    const auto number = [&](size_t at) { return tokens[at].kind == Token::Kind::kNumber; };
-    if (!number(i) || !number(i + 2) || !number(i + 4) || tokens[i + 3].text != "=") continue;
+    if (!is_sum(tokens, i)) continue;
     // The middle of a longer sum.
     if (i > 0 && tokens[i - 1].kind == Token::Kind::kMark &&
         std::string_view("+-*/").find(tokens[i - 1].text) != std::string_view::npos) {

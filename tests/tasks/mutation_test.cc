@@ -202,9 +202,9 @@ TEST(Mutation, Table) {
           const bool is_comparison = !truth(task).asked.empty() && last != std::string::npos;
           return is_comparison ? std::string(trim(task.answer.substr(0, last))) : std::string();
         }},
-       {"highest for lowest", replace("highest", "lowest")},
-       {"lowest for highest", replace("lowest", "highest")},
-       {"higher for lower", replace("higher", "lower")},
+       {"highest for lowest", replace("The highest", "The lowest")},
+       {"lowest for highest", replace("The lowest", "The highest")},
+       {"higher for lower", replace("higher than", "lower than")},
        {"lower for higher", replace("lower than", "higher than")},
        {"rose for fell", replace("rose", "fell")},
        {"fell for rose", replace("fell", "rose")},
