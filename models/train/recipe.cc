@@ -39,6 +39,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"data", "hypothesis", kNumber, "", "1", 0, 1000, "", "what this kind of task counts"},
     {"data", "workflows", kNumber, "", "0.25", 0, 1, "", "share of tasks that are steps of workflows"},
     {"data", "differences", kNumber, "", "0.5", 0, 1, "", "share of data-to-text tasks that ask for a difference"},
+    {"data", "lists", kNumber, "", "0", 0, 1, "", "share of citation tasks that are about a list of entries"},
     {"data", "shortest", kNumber, "", "0", 0, 1, "", "share of tasks that are the shortest of four"},
     {"data", "respelled", kNumber, "", "0.6", 0, 1, "", "share of tasks whose names and subject words are made up"},
 
@@ -106,6 +107,7 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
                   .workflows = table.number("data.workflows"),
                   .respelled = table.number("data.respelled"),
                   .differences = table.number("data.differences"),
+                  .lists = table.number("data.lists"),
                   .shortest = table.number("data.shortest")};
   if (std::ranges::all_of(recipe.tasks.kinds, [](double counts) { return counts == 0; })) {
     return fail(ErrorCode::kInvalidArgument,

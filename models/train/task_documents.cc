@@ -23,11 +23,15 @@ tasks::Task TaskDocuments::task(tasks::TaskKind kind, tasks::Field field, tasks:
                                 Rng& rng) const {
   const bool wants_difference =
       kind == tasks::TaskKind::kDataToText && rng.uniform() < mix_.differences;
+  const bool wants_list = kind == tasks::TaskKind::kCitation && rng.uniform() < mix_.lists;
   while (true) {
     tasks::Task task = tasks::make_task(kind, field, split_, rng.next(), wording);
-    if (!wants_difference || asks_for_difference(std::get<tasks::TableTruth>(task.truth))) {
-      return task;
-    }
+    const bool is_wanted =
+        wants_difference ? asks_for_difference(std::get<tasks::TableTruth>(task.truth))
+        : wants_list     ? std::get<tasks::CitationTruth>(task.truth).skill !=
+                           tasks::CitationSkill::kFormat
+                         : true;
+    if (is_wanted) return task;
   }
 }
 
@@ -37,6 +41,7 @@ tasks::Task TaskDocuments::shortest_task(tasks::TaskKind kind, tasks::Field fiel
   tasks::Task best = task(kind, field, wording, rng);
   for (int i = 0; i < kOthers; ++i) {
     tasks::Task other = task(kind, field, wording, rng);
+    if (skill_name(other.truth) != skill_name(best.truth)) continue;
     if (other.prompt.size() + other.answer.size() < best.prompt.size() + best.answer.size()) {
       best = std::move(other);
     }

@@ -17,8 +17,12 @@ struct TaskMix {
   // Share of the single data-to-text tasks that ask for a difference. Of themselves a quarter do,
   // and subtracting takes more practice than all that copying.
   double differences = 0.5;
-  // Share of the single tasks that are the shortest of four. What is hard is the same in a short task
-  // (a sign, a difference, the value of a row), and there are more of them to a token.
+  // Share of the single citation tasks that are about a list of entries: to be put in order, or one
+  // of them to be cited in the text. Of themselves a fifth are.
+  double lists = 0;
+  // Share of the single tasks that are the shortest of four that ask for the same skill. What is hard
+  // is the same in a short task (a sign, a difference, the value of a row), and there are more of
+  // them to a token.
   double shortest = 0;
 };
 

@@ -39,6 +39,20 @@ TEST(Verify, TablesAndCounts) {
   const std::string prompt = "run,hiss (dB)\nT7,61.4,23\nT8,1,250,9";
   EXPECT_TRUE(check_draft(prompt, "The hiss of T7 was 61.4 dB, of the run T8 1,250 dB.").passes());
   EXPECT_TRUE(check_draft("Two studies agree.", "Agree: 2 of 2 studies.").passes());
+  const std::string cells = "run,hiss (dB),days\nT7,61.4,178\nT8,27.9,140";
+  EXPECT_TRUE(check_draft(cells, "The hiss of run T7 was 61.4 dB in 178 days.").passes());
+  EXPECT_FALSE(check_draft(cells, "The hiss of run T7 was 61.5 dB in 178 days.").passes());
+}
+
+TEST(Verify, TheDigitsOfACalculationAreNoFacts) {
+  const std::string prompt = "The hiss of run T7 was 61.4 dB, the hiss of run T8 was 27.9 dB.";
+  const auto check = [&](const std::string& digits) {
+    return check_draft(prompt, "61.4 - 27.9 from the right: " + digits +
+                                   ". The hiss of run T7 was 33.5 dB higher.");
+  };
+  EXPECT_TRUE(check("14-9=5, 10-7=3, 5-2=3").passes());
+  EXPECT_THAT(check("14-9=5, 10-7=4, 5-2=3").wrong_sums, ElementsAre("10 - 7 = 4"));
+  EXPECT_FALSE(check("14-9=5, 118").passes());
 }
 
 TEST(Verify, KnowledgeOfItsOwnIsNotHeldToThePrompt) {

@@ -194,6 +194,33 @@ TEST(CheckTable, OtherWordingsPass) {
   }
 }
 
+TEST(CheckTable, TheWayToAResultIsChecked) {
+  const TableTruth truth = two_by_two();
+  const std::string described =
+      "KL-4: leaf area 5.2 cm², survival 40%\noak: leaf area 38.1 cm², survival 75%\n";
+  const std::string highest = "The highest leaf area was that of oak, 38.1 cm². ";
+  const std::string difference = "The survival for KL-4 was lower than for oak by 35 percentage points.";
+  const auto passes = [&](std::string_view rows, std::string_view digits) {
+    return check_table(truth, described + std::string(rows) + highest + std::string(digits) +
+                                  difference)
+        .success;
+  };
+  const char* rows =
+      "Leaf area, each against the highest before it: KL-4 at 5.2 cm², oak at 38.1 cm² is higher. ";
+  const char* digits = "75 - 40 from the right: 5-0=5, 7-4=3. ";
+  EXPECT_TRUE(passes(rows, digits));
+  EXPECT_TRUE(passes("", ""));
+  EXPECT_FALSE(passes(replaced(rows, "higher", "lower"), digits));
+  EXPECT_FALSE(passes(replaced(rows, " is higher", ""), digits));
+  EXPECT_FALSE(passes(replaced(rows, "38.1 cm²", "38.2 cm²"), digits));
+  EXPECT_FALSE(passes(replaced(rows, "highest", "lowest"), digits)) << "nobody asked for it";
+  EXPECT_FALSE(passes(rows, replaced(digits, "7-4=3", "7-4=4")));
+  EXPECT_FALSE(passes(rows, replaced(digits, "75 - 40", "75 - 41")));
+  EXPECT_FALSE(passes(rows, replaced(digits, ", 7-4=3", ", 7-4=3, 8")));
+  // What leads to an answer is none.
+  EXPECT_FALSE(check_table(truth, described + rows + digits + difference).success);
+}
+
 TEST(CheckHypothesis, OtherWordingsPass) {
   HypothesisTruth truth;
   truth.chain = {"leaf area", "gut uptake", "bone mass"};
