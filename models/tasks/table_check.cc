@@ -18,7 +18,7 @@ struct Clause {
   std::vector<Number> numbers;
   bool says_highest = false;
   bool says_lowest = false;
-  bool is_running = false;  // "the highest so far"
+  bool is_running = false;  // "highest leaf area, against that of ..."
 };
 
 // One or two digits; -1: neither.
@@ -218,36 +218,37 @@ class Reader {
     return false;
   }
 
-  // Rows one after the other, each but the first higher or lower than the highest, or the lowest,
-  // before it.
+  // Rows one after the other: "against that of A, 3 cm²: B at 2 cm² is lower". What has no direction
+  // behind it is what the next ones stand against.
   Verdict read_run(const Clause& clause) const {
     const auto column = compared_column(clause);
     if (!column) return failed("what is compared row by row is not clear");
     const Verdict wrong = failed("wrong row by row in '" + std::string(clause.text) + "'");
-    if (clause.rows.size() < 2 || clause.numbers.size() != clause.rows.size() ||
-        clause.directions.size() + 1 != clause.rows.size()) {
-      return wrong;
-    }
-    int64_t best = 0;
+    if (clause.rows.size() < 2 || clause.numbers.size() != clause.rows.size()) return wrong;
+    size_t n_directions = 0;
+    int64_t reference = 0;
     for (size_t i = 0; i < clause.rows.size(); ++i) {
       const auto row = static_cast<size_t>(clause.rows[i].id);
       const Number& number = clause.numbers[i];
-      const bool in_order = clause.rows[i].end <= number.begin &&
-                            (i + 1 == clause.rows.size() || number.end <= clause.rows[i + 1].begin);
+      const size_t end = i + 1 < clause.rows.size() ? clause.rows[i + 1].begin : clause.text.size();
+      const bool in_order = clause.rows[i].end <= number.begin && number.end <= end;
       if (!in_order || !same_number(number.text, value_of(row, *column)) ||
           !has_unit(clause, number, truth_.table.columns[*column].unit)) {
         return wrong;
       }
       const int64_t value = truth_.table.values[row][*column];
-      if (i > 0) {
-        const Mention& direction = clause.directions[i - 1];
-        const bool behind = direction.begin >= number.end &&
-                            (i + 1 == clause.rows.size() ||
-                             direction.end <= clause.rows[i + 1].begin);
-        if (!behind || direction.id != (value > best ? kRises : kFalls)) return wrong;
+      const bool is_compared = n_directions < clause.directions.size() &&
+                               clause.directions[n_directions].begin >= number.end &&
+                               clause.directions[n_directions].end <= end;
+      if (!is_compared) {
+        reference = value;
+        continue;
       }
-      if (i == 0 || (value > best) == clause.says_highest) best = value;
+      const int sign = value > reference ? kRises : kFalls;
+      if (i == 0 || value == reference || clause.directions[n_directions].id != sign) return wrong;
+      ++n_directions;
     }
+    if (n_directions == 0 || n_directions != clause.directions.size()) return wrong;
     const auto operation = clause.says_highest ? Operation::kHighest : Operation::kLowest;
     const bool is_asked = std::any_of(
         truth_.asked.begin(), truth_.asked.end(), [&](const Asked& asked) {

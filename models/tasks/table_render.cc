@@ -108,23 +108,29 @@ std::string row_bullet(const TableTruth& truth, size_t row) {
   return "- " + table.rows[row] + ": " + join(parts, ", ");
 }
 
-// "Leaf area, each against the highest before it: A at 3 cm², B at 2 cm² is lower, C at 5 cm² is
-// higher."
+// "Highest leaf area, against that of A, 3 cm²: B at 2 cm² is lower, C at 5 cm² is higher, against that
+// of C, 5 cm²: no other." The last of those that the others stood against is the answer, and stands
+// there as the answer will name it.
 std::string one_after_the_other(const Table& table, const Asked& asked) {
   const Column& column = table.columns[asked.column];
   const bool highest = asked.operation == Operation::kHighest;
-  std::string text = capitalised(column.variable) + ", each against the " +
-                     (highest ? "highest" : "lowest") + " before it: ";
+  const auto value = [&](size_t row) { return table.values[row][asked.column]; };
+  const auto against = [&](size_t row) {
+    return ", against that of " + table.rows[row] + ", " + with_unit(value(row), column) + ":";
+  };
   size_t best = 0;
-  for (size_t row = 0; row < table.rows.size(); ++row) {
-    const int64_t here = table.values[row][asked.column];
-    const bool above = here > table.values[best][asked.column];
-    text += (row > 0 ? ", " : "") + table.rows[row] + " at " + with_unit(here, column);
-    if (row == 0) continue;
-    text += above ? " is higher" : " is lower";
-    if (above == highest) best = row;
+  std::string text = (highest ? "Highest " : "Lowest ") + column.variable + against(best);
+  bool is_first = true;  // after a colon
+  for (size_t row = 1; row < table.rows.size(); ++row) {
+    const bool above = value(row) > value(best);
+    text += (is_first ? " " : ", ") + table.rows[row] + " at " + with_unit(value(row), column) +
+            (above ? " is higher" : " is lower");
+    is_first = above == highest;
+    if (!is_first) continue;
+    best = row;
+    text += against(best);
   }
-  return text + ".";
+  return text + (is_first ? " no other." : ".");
 }
 
 // A difference as it is done on paper: "37.2 - 20.4 from the right: 12-4=8, 6-0=6, 3-2=1."
