@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstdlib>
 
 #include "models/store/gguf.h"
@@ -101,29 +103,42 @@ std::string state_folder() {
   return home != nullptr && *home == '/' ? std::string(home) + "/.local/state/agentcompress" : "";
 }
 
-// nullptr where there is no limit. Errors: kInvalidArgument (limits of what costs nothing, no place
-// for the file).
-Result<std::shared_ptr<Spending>> spending_from(const Settings& settings,
-                                                const TokenPrices& prices) {
-  const SpendingLimits limits{.usd_per_day = settings.number("budget.usd_per_day"),
-                              .usd_per_month = settings.number("budget.usd_per_month")};
+SpendingLimits limits_from(const Settings& settings) {
+  return {.usd_per_day = settings.number("budget.usd_per_day"),
+          .usd_per_month = settings.number("budget.usd_per_month")};
+}
+
+// nullptr where nobody wants it: `source` as in RouterOptions, and no limit. Errors:
+// kInvalidArgument (limits of what costs nothing, or without a ledger to keep them with), those of
+// Ledger::open where there is a limit.
+Result<std::shared_ptr<Ledger>> ledger_from(const Settings& settings, const TokenPrices& prices,
+                                            std::string_view source) {
   for (const std::string_view name : {"budget.usd_per_day", "budget.usd_per_month",
                                       "budget.usd_per_workflow", "budget.usd_per_success"}) {
     if (settings.number(name) > 0 && prices.of(1, 1) == 0) {
       return fail(ErrorCode::kInvalidArgument,
                   "{}: {} is set, but the remote costs nothing: expected "
-                  "usd_per_million_prompt_tokens and usd_per_million_completion_tokens in [remote]",
+                  "usd_per_million_prompt_tokens and usd_per_million_completion_tokens in [remote], "
+                  "or the accelerator's in [cost]",
                   settings.origin(name), name);
     }
   }
-  if (limits.usd_per_day <= 0 && limits.usd_per_month <= 0) return std::shared_ptr<Spending>();
-  std::string path = settings.text("budget.file");
-  if (path.empty() && !state_folder().empty()) path = state_folder() + "/spending.json";
-  if (path.empty()) {
+  const SpendingLimits limits = limits_from(settings);
+  const bool is_limited = limits.usd_per_day > 0 || limits.usd_per_month > 0;
+  const bool is_kept = settings.yes("ledger.keep");
+  if (!is_limited && (!is_kept || source.empty())) return std::shared_ptr<Ledger>();
+  const std::string path = ledger_path(settings);
+  if (is_limited && (!is_kept || path.empty())) {
     return fail(ErrorCode::kInvalidArgument,
-                "budget.file is not set and there is no home folder to keep what is spent in");
+                "a budget by day or month needs the ledger: {}",
+                is_kept ? "file in [ledger] is not set and there is no home folder"
+                        : "keep in [ledger] is no");
   }
-  return std::make_shared<Spending>(std::move(path), limits, system_clock());
+  if (path.empty()) return std::shared_ptr<Ledger>();
+  Result<std::shared_ptr<Ledger>> ledger = Ledger::open(path, system_clock());
+  if (ledger || is_limited) return ledger;
+  log_warning("nothing is written down: {}", ledger.error().message);
+  return std::shared_ptr<Ledger>();
 }
 
 Judge judge_from(std::shared_ptr<const Gates> gates, const Settings& settings,
@@ -144,6 +159,45 @@ Judge judge_from(std::shared_ptr<const Gates> gates, const Settings& settings,
 }
 
 }  // namespace
+
+std::string ledger_path(const Settings& settings) {
+  if (!settings.text("ledger.file").empty()) return settings.text("ledger.file");
+  const std::string folder = state_folder();
+  return folder.empty() ? "" : folder + "/ledger.db";
+}
+
+Result<std::shared_ptr<Ledger>> open_ledger(const Invocation& invocation,
+                                            const Settings& settings) {
+  const std::string path = ledger_path(settings);
+  if (path.empty()) {
+    return usage_error(invocation.verb(), "file in [ledger] is not set and there is no home folder");
+  }
+  // Looking makes none.
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0 && errno == ENOENT) {
+    return fail(ErrorCode::kNotFound, "{}: no answer was written down yet", path);
+  }
+  return Ledger::open(path, system_clock());
+}
+
+int64_t days_ago_ms(int64_t days) {
+  constexpr int64_t kDayMs = 24 * 3600 * 1000;
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+      system_clock().wall_now().time_since_epoch());
+  return day_start_ms(now.count()) - days * kDayMs;
+}
+
+TokenPrices full_model_prices(const Settings& settings) {
+  const TokenPrices asked = {
+      .usd_per_million_prompt_tokens = settings.number("remote.usd_per_million_prompt_tokens"),
+      .usd_per_million_completion_tokens =
+          settings.number("remote.usd_per_million_completion_tokens")};
+  const double tokens_per_hour = 3600 * settings.number("cost.accelerator_tokens_per_s");
+  if (asked.of(1, 1) > 0 || tokens_per_hour <= 0) return asked;
+  const double usd_per_million =
+      1e6 * settings.number("cost.accelerator_usd_per_hour") / tokens_per_hour;
+  return {usd_per_million, usd_per_million};
+}
 
 std::string learned_path(const Settings& settings) {
   if (!settings.text("route.learned_file").empty()) return settings.text("route.learned_file");
@@ -195,9 +249,9 @@ Result<RemoteOptions> remote_options(const Settings& settings) {
   options.first_event_timeout = milliseconds(settings, "remote.first_event_timeout_ms");
   options.between_events_timeout = milliseconds(settings, "remote.between_events_timeout_ms");
   options.total_timeout = milliseconds(settings, "remote.total_timeout_ms");
-  options.usd_per_million_prompt_tokens = settings.number("remote.usd_per_million_prompt_tokens");
-  options.usd_per_million_completion_tokens =
-      settings.number("remote.usd_per_million_completion_tokens");
+  const TokenPrices prices = full_model_prices(settings);
+  options.usd_per_million_prompt_tokens = prices.usd_per_million_prompt_tokens;
+  options.usd_per_million_completion_tokens = prices.usd_per_million_completion_tokens;
   return options;
 }
 
@@ -233,8 +287,7 @@ Result<Models> open_models(const Invocation& invocation, const Settings& setting
 }
 
 Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
-                                            const Settings& settings,
-                                            std::string workflow_file) {
+                                            const Settings& settings, RouterRun run) {
   RouterParts parts;
   if (models.gates != nullptr && models.gates->ngram && settings.yes("route.learn") &&
       settings.text("route.gate") == "default") {
@@ -248,19 +301,19 @@ Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
   parts.judge = judge_from(std::move(models.gates), settings, parts.learner.get());
   parts.variants = std::move(models.variants);
   RouterOptions options;
-  options.prices = {.usd_per_million_prompt_tokens = remote.usd_per_million_prompt_tokens,
-                    .usd_per_million_completion_tokens = remote.usd_per_million_completion_tokens};
+  options.prices = full_model_prices(settings);
   options.usd_per_success = settings.number("budget.usd_per_success");
   options.usd_per_workflow = settings.number("budget.usd_per_workflow");
-  if (!remote.url.empty()) {
-    AC_TRY(parts.spending, spending_from(settings, options.prices));
-  }
+  options.limits = limits_from(settings);
+  options.source = std::move(run.source);
+  options.local_watts = settings.number("cost.local_watts");
+  AC_TRY(parts.ledger, ledger_from(settings, options.prices, options.source));
   parts.make_remote = remote_factory(std::move(remote));
   options.threshold = settings.number("route.confidence_threshold");
   options.verify = verify_from(settings.text("route.verify"));
   options.offline = settings.yes("privacy.offline");
   options.memory_budget_bytes = memory_limit_bytes(settings);
-  options.workflow_file = std::move(workflow_file);
+  options.workflow_file = std::move(run.workflow_file);
   options.audit_share = settings.number("route.audit_share");
   return Router::create(std::move(parts), std::move(options));
 }
@@ -270,7 +323,9 @@ Result<std::unique_ptr<Router>> make_router(const Invocation& invocation,
   AC_TRY(Models models, open_models(invocation, settings));
   AC_TRY(RemoteOptions remote, remote_options(settings));
   AC_TRY(std::string workflows, workflow_file(invocation));
-  return make_router(std::move(models), std::move(remote), settings, std::move(workflows));
+  return make_router(std::move(models), std::move(remote), settings,
+                     {.workflow_file = std::move(workflows),
+                      .source = std::string(invocation.verb().name)});
 }
 
 Result<std::string> workflow_file(const Invocation& invocation) {

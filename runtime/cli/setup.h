@@ -43,12 +43,27 @@ struct Models {
 // `n_slots`: answers that each engine can make at once.
 Result<Models> open_models(const Invocation& invocation, const Settings& settings,
                            int32_t n_slots = 1);
-// `workflow_file`: RouterOptions's. Errors: those of Router::create.
+// RouterOptions's, as far as they are not settings.
+struct RouterRun {
+  std::string workflow_file{};
+  std::string source{};
+};
+// Errors: those of Router::create.
 Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
-                                            const Settings& settings,
-                                            std::string workflow_file = {});
-// From models and remote of the settings; --workflow, where the verb has it, is remembered on disk.
+                                            const Settings& settings, RouterRun run = {});
+// From models and remote of the settings; --workflow, where the verb has it, is remembered on disk,
+// and answers are written down as the verb's.
 Result<std::unique_ptr<Router>> make_router(const Invocation& invocation, const Settings& settings);
+// Empty without a home folder.
+std::string ledger_path(const Settings& settings);
+// Errors: kInvalidArgument (no place for one), kNotFound (nothing was written down yet), those of
+// Ledger::open.
+Result<std::shared_ptr<Ledger>> open_ledger(const Invocation& invocation,
+                                            const Settings& settings);
+// When the day (UTC) began that lies `days` before today's.
+int64_t days_ago_ms(int64_t days);
+// Of [remote], or else what its accelerator costs by [cost].
+TokenPrices full_model_prices(const Settings& settings);
 // Where what was learned from use is kept; empty without a home folder.
 std::string learned_path(const Settings& settings);
 // Where steps of --workflow are remembered; empty without --workflow. Errors: kInvalidArgument (a bad

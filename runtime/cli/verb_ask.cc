@@ -92,7 +92,7 @@ constinit const Verb kAsk = {
     .max_arguments = -1,
     .summary = "answer a question, locally where a local model will do",
     .options = kOptions,
-    .sections = "engine generate route budget remote privacy log",
+    .sections = "engine generate route budget ledger cost remote privacy log",
     .run = run,
 };
 

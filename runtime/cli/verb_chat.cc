@@ -295,7 +295,7 @@ constinit const Verb kChat = {
     .name = "chat",
     .summary = "a conversation in the terminal",
     .options = kOptions,
-    .sections = "engine generate route budget remote privacy log",
+    .sections = "engine generate route budget ledger cost remote privacy log",
     .run = run,
 };
 

@@ -22,8 +22,6 @@ constexpr std::array kOptions = {
     Option{"--n", "N", "workflows of the evaluation split (500)"},
     Option{"--calibration", "N",
            "workflows of the calibration split that choose the threshold (300)"},
-    Option{"--local-watts", "W", "what this machine takes while it answers (30)"},
-    Option{"--usd-per-kwh", "USD", "and what that costs (0.3)"},
     Option{"--price", "NAME=P/C",
            "what the same runs cost at P and C dollars a million tokens (prompt, completion)", true},
     Option{"--out", "NAME", "write NAME.md, NAME.json and NAME.svg"},
@@ -218,8 +216,6 @@ void add_groups(std::span<const tasks::Workflow> workflows, std::span<const Work
 Result<int> run(const Invocation& invocation) {
   AC_TRY(const int64_t n, invocation.integer("--n", 500, 16, 100'000));
   AC_TRY(const int64_t n_calibration, invocation.integer("--calibration", 300, 16, 100'000));
-  AC_TRY(const double watts, invocation.number("--local-watts", 30, 0, 1e5));
-  AC_TRY(const double usd_per_kwh, invocation.number("--usd-per-kwh", 0.3, 0, 1e4));
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY(const std::unique_ptr<Places> places, Places::open(invocation, settings));
   WorkflowReport report;
@@ -229,11 +225,12 @@ Result<int> run(const Invocation& invocation) {
   report.n_calibration = static_cast<size_t>(n_calibration);
   report.retain = settings.number("route.target_success");
   report.confidence = settings.number("route.target_confidence");
+  const TokenPrices prices = full_model_prices(settings);
   report.prices = {
-      .usd_per_million_prompt_tokens = settings.number("remote.usd_per_million_prompt_tokens"),
-      .usd_per_million_completion_tokens =
-          settings.number("remote.usd_per_million_completion_tokens"),
-      .local_usd_per_second = watts / 1000 * usd_per_kwh / 3600};
+      .usd_per_million_prompt_tokens = prices.usd_per_million_prompt_tokens,
+      .usd_per_million_completion_tokens = prices.usd_per_million_completion_tokens,
+      .local_usd_per_second = settings.number("cost.local_watts") / 1000 *
+                              settings.number("cost.usd_per_kwh") / 3600};
   if (report.prices.usd_per_million_completion_tokens == 0) {
     return usage_error(invocation.verb(),
                        "the remote costs nothing: set usd_per_million_prompt_tokens and "
@@ -350,7 +347,7 @@ constinit const Verb kEval = {
     .name = "eval",
     .summary = "research workflows through every router, and what each is worth",
     .options = kOptions,
-    .sections = "engine generate route budget remote privacy log",
+    .sections = "engine generate route budget cost remote privacy log",
     .run = run,
 };
 

@@ -32,14 +32,10 @@ class Judging {
     // Nobody is asked, so no key is read.
     RemoteOptions remote;
     remote.url = settings.text("remote.url");
-    remote.usd_per_million_prompt_tokens =
-        settings.number("remote.usd_per_million_prompt_tokens");
-    remote.usd_per_million_completion_tokens =
-        settings.number("remote.usd_per_million_completion_tokens");
     AC_TRY(std::string workflows, workflow_file(invocation));
     judging.workflow_ = invocation.value("--workflow").value_or("");
     AC_TRY(judging.router_, make_router(std::move(models), std::move(remote), settings,
-                                        std::move(workflows)));
+                                        {.workflow_file = std::move(workflows)}));
     AC_TRY(judging.pin_, pinned(invocation));
     judging.options_ = generate_options(settings);
     judging.remote_model_ = settings.text("remote.model");
@@ -135,7 +131,7 @@ constinit const Verb kRoute = {
     .max_arguments = -1,
     .summary = "say where a prompt would go, without answering it",
     .options = kOptions,
-    .sections = "engine generate route budget remote privacy log",
+    .sections = "engine generate route budget ledger cost remote privacy log",
     .run = run,
 };
 

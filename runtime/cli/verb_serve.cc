@@ -37,7 +37,7 @@ Result<int> run(const Invocation& invocation) {
   }
   AC_TRY(RemoteOptions remote, remote_options(settings));
   AC_TRY(std::unique_ptr<Router> router,
-         make_router(std::move(models), std::move(remote), settings));
+         make_router(std::move(models), std::move(remote), settings, {.source = "serve"}));
   ServiceOptions options;
   options.generate = generate_options(settings);
   options.queue = static_cast<size_t>(settings.integer("server.queue"));
@@ -76,7 +76,7 @@ constinit const Verb kServe = {
     .name = "serve",
     .summary = "answer OpenAI's API on a port of this machine",
     .options = kOptions,
-    .sections = "server engine generate route budget remote privacy log",
+    .sections = "server engine generate route budget ledger cost remote privacy log",
     .run = run,
 };
 

@@ -54,7 +54,14 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"budget", "usd_per_month", kNumber, "USD", "0", 0, 1e9, "", "most that the remote may cost in a month (UTC); 0: no limit"},
     {"budget", "usd_per_workflow", kNumber, "USD", "0", 0, 1e9, "", "most that the remote may cost in one workflow; 0: no limit"},
     {"budget", "usd_per_success", kNumber, "USD", "0", 0, 1e9, "", "what one more right answer is worth: the remote is not asked for less; 0: whatever it costs"},
-    {"budget", "file", kPath, "", "", 0, 0, "", "where what was spent is kept; empty: spending.json in the folder for state"},
+
+    {"ledger", "keep", kYesNo, "", "yes", 0, 0, "", "write down every answer's route, tokens, time and cost, and never a word of it"},
+    {"ledger", "file", kPath, "", "", 0, 0, "", "where; empty: ledger.db in the folder for state"},
+
+    {"cost", "accelerator_usd_per_hour", kNumber, "USD", "0", 0, 1e6, "", "of the full model, where it has no price for tokens: what its accelerator costs"},
+    {"cost", "accelerator_tokens_per_s", kNumber, "", "0", 0, 1e9, "", "and how many tokens it reads and writes, of all its users together"},
+    {"cost", "local_watts", kNumber, "W", "30", 0, 1e5, "", "what this machine takes while it answers"},
+    {"cost", "usd_per_kwh", kNumber, "USD", "0.3", 0, 1e4, "", "and what that costs"},
 
     {"remote", "url", kText, "", "", 0, 0, "", "base URL of the full model, https://host/v1; empty: none"},
     {"remote", "model", kText, "", "", 0, 0, "", "name of the full model there"},
@@ -106,7 +113,8 @@ std::string setting_name(const SettingRow& row) {
 
 std::string setting_flag(const SettingRow& row) {
   // "--url" or "--level" alone would not say whose; the other sections speak for themselves.
-  const bool with_section = row.section == "remote" || row.section == "log" || row.section == "server";
+  const bool with_section = row.section == "remote" || row.section == "log" ||
+                            row.section == "server" || row.section == "ledger";
   std::string flag =
       with_section ? fmt::format("--{}-{}", row.section, row.key) : fmt::format("--{}", row.key);
   std::replace(flag.begin(), flag.end(), '_', '-');

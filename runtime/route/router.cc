@@ -7,6 +7,7 @@
 #include "runtime/route/read_signals.h"
 #include "runtime/route/router_state.h"
 #include "runtime/route/verify.h"
+#include "runtime/route/written_down.h"
 
 namespace ac {
 namespace {
@@ -265,20 +266,31 @@ Result<bool> Router::State::may_spend(const RouteRequest& request) const {
     AC_TRY(const WorkflowState workflow, workflow_of(request));
     if (workflow.usd + price > options.usd_per_workflow) return false;
   }
-  if (spending == nullptr) return true;
-  return spending->allows(price);
+  if (ledger == nullptr || price == 0) return true;
+  // What cannot be accounted for is not spent.
+  const Result<bool> allowed = ledger->allows(micro_usd(price), options.limits);
+  if (!allowed) log_warning("{}", allowed.error().message);
+  return allowed && *allowed;
+}
+
+void Router::State::write_down(const RoutedAnswer& answer) {
+  if (ledger == nullptr || options.source.empty()) return;
+  const Status written = ledger->append(
+      written_down(answer.receipt, options.source, options.prices, options.local_watts));
+  if (!written) log_warning("not in the ledger: {}", written.error().message);
 }
 
 Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
-  const double reserved = highest_price(journey.request);
-  if (spending != nullptr) {
-    AC_TRY(const bool may, spending->reserve(reserved));
-    if (!may) return fail(ErrorCode::kRemote, "the budget has no room for it");
+  const double price = highest_price(journey.request);
+  std::optional<int64_t> reservation;
+  if (ledger != nullptr && price > 0) {
+    AC_TRY(reservation, ledger->reserve(micro_usd(price), options.limits));
+    if (!reservation) return fail(ErrorCode::kRemote, "the budget has no room for it");
   }
   double spent = 0;
   Result<RoutedAnswer> answer = ask_remote(journey, spent);
-  if (spending != nullptr) {
-    if (const Status settled = spending->settle(reserved, spent); !settled) {
+  if (reservation) {
+    if (const Status settled = ledger->settle(*reservation, micro_usd(spent)); !settled) {
       log_warning("{}", settled.error().message);
     }
   }
@@ -431,7 +443,7 @@ Result<std::unique_ptr<Router>> Router::create(RouterParts parts, RouterOptions 
     state->variants.emplace(std::move(parts.variants), options.memory_budget_bytes);
   }
   state->make_remote = std::move(parts.make_remote);
-  state->spending = std::move(parts.spending);
+  state->ledger = std::move(parts.ledger);
   state->learner = std::move(parts.learner);
   if (state->judge.usual) state->drift.emplace(*state->judge.usual);
   state->options = options;
@@ -530,7 +542,10 @@ Result<RoutedAnswer> Router::answer(const RouteRequest& request) {
                   .notes = {}};
   if (!decision.alarm.empty()) add_note(&journey.notes, decision.alarm);
   Result<RoutedAnswer> answer = state_->travel(journey);
-  if (answer.has_value()) state_->remember(journey, *answer);
+  if (answer.has_value()) {
+    state_->remember(journey, *answer);
+    state_->write_down(*answer);
+  }
   return answer;
 }
 

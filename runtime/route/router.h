@@ -22,11 +22,12 @@
 #include "runtime/core/clock.h"
 #include "runtime/core/result.h"
 #include "runtime/engine/session.h"
+#include "runtime/ledger/ledger.h"
 #include "runtime/route/judge.h"
 #include "runtime/route/policy.h"
 #include "runtime/route/receipt.h"
 #include "runtime/route/remote_client.h"
-#include "runtime/route/spending.h"
+#include "runtime/route/token_prices.h"
 #include "runtime/route/use_learner.h"
 #include "runtime/route/variants.h"
 
@@ -41,7 +42,7 @@ struct RouterParts {
   Judge judge;
   std::unique_ptr<VariantSource> variants;  // nullptr: no local model
   RemoteFactory make_remote;                // empty: no remote configured
-  std::shared_ptr<Spending> spending{};     // nullptr: no limit by day or month
+  std::shared_ptr<Ledger> ledger{};         // nullptr: no limit by day or month, nothing written
   std::shared_ptr<UseLearner> learner{};    // nullptr: nothing is learned from use
 };
 
@@ -58,6 +59,9 @@ struct RouterOptions {
   double threshold = 0.7;  // confidence below which the full model is asked, without an allowance
   Verify verify = Verify::kMark;
   TokenPrices prices{};        // of the remote
+  SpendingLimits limits{};     // of the remote, with a ledger
+  std::string source{};        // who asks, in the ledger; empty: answers are not written down
+  double local_watts = 0;      // what this machine takes while it answers, for the ledger
   double usd_per_success = 0;  // what a further right answer is worth; 0: whatever it costs
   double usd_per_workflow = 0;  // 0: no limit
   std::string workflow_file{};  // where workflows outlive the router; empty: nowhere

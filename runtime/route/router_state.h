@@ -88,7 +88,7 @@ struct Router::State {
   const Clock* clock = nullptr;
   std::unique_ptr<RemoteClient> client;  // made on first use
   std::optional<Error> client_error;     // it could not be made
-  std::shared_ptr<Spending> spending;    // nullptr: no limits
+  std::shared_ptr<Ledger> ledger;        // nullptr: no limits
   WorkflowBook workflows;
   std::optional<DriftMonitor> drift;
   std::shared_ptr<UseLearner> learner;   // nullptr: nothing is learned
@@ -127,6 +127,7 @@ struct Router::State {
   double usual_price(const RouteRequest& request) const;
   Result<WorkflowState> workflow_of(const RouteRequest& request) const;
   Result<bool> may_spend(const RouteRequest& request) const;
+  void write_down(const RoutedAnswer& answer);
   void remember(const Journey& journey, const RoutedAnswer& answer);
   void note_lesson(const Journey& journey, const RoutedAnswer& answer);
   Result<bool> take_lesson(const Lesson& lesson, const CancelFlag* cancel);

@@ -206,7 +206,7 @@ class RouterTest : public testing::Test {
   void make(Parts which = kAll, RouterOptions options = {}) {
     RouterParts parts;
     if (which != kNoJudge) parts.judge = judge_;
-    parts.spending = spending_;
+    parts.ledger = ledger_;
     parts.learner = learner_;
     if (which != kNoLocal) parts.variants = std::make_unique<FakeVariants>(&world_);
     if (which != kNoRemote) {
@@ -239,7 +239,7 @@ class RouterTest : public testing::Test {
 
   World world_;
   Judge judge_ = fake_judge();
-  std::shared_ptr<Spending> spending_;
+  std::shared_ptr<Ledger> ledger_;
   std::shared_ptr<UseLearner> learner_;
   std::unique_ptr<Router> router_;
   std::string relayed_;

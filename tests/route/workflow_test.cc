@@ -94,8 +94,8 @@ TEST_F(Steps, AWorkflowHasItsBudget) {
 }
 
 TEST_F(Steps, ADayHasItsBudget) {
-  spending_ = std::make_shared<Spending>("", SpendingLimits{.usd_per_day = 0.005}, system_clock());
-  make_with({.prices = kPrices});
+  ledger_ = Ledger::open(":memory:", system_clock()).value();
+  make_with({.prices = kPrices, .limits = {.usd_per_day = 0.005}});
   EXPECT_EQ(ask(kHard)->receipt.place, Place::kRemote);
   EXPECT_EQ(ask(kHard)->receipt.place, Place::kRemote);
   EXPECT_EQ(ask(kHard)->receipt.reason, RouteReason::kBudget);
@@ -105,11 +105,11 @@ TEST_F(Steps, ADayHasItsBudget) {
   EXPECT_EQ(world_.n_questions, 2);
 }
 
-TEST_F(Steps, ABrokenBookOfSpendingKeepsMoneyHere) {
-  const std::string path = testing::TempDir() + "broken_spending.json";
-  ASSERT_TRUE(write_file(path, "{"));
-  spending_ = std::make_shared<Spending>(path, SpendingLimits{.usd_per_day = 1}, system_clock());
-  make_with({.prices = kPrices});
+TEST_F(Steps, ABrokenLedgerKeepsMoneyHere) {
+  const std::string path = testing::TempDir() + "broken_ledger.db";
+  ASSERT_TRUE(write_file(path, "this is no ledger, and was none before"));
+  ledger_ = Ledger::open(path, system_clock()).value();
+  make_with({.prices = kPrices, .limits = {.usd_per_day = 1}});
   const auto answer = ask(kHard);
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->receipt.reason, RouteReason::kBudget);
@@ -117,8 +117,8 @@ TEST_F(Steps, ABrokenBookOfSpendingKeepsMoneyHere) {
 }
 
 TEST_F(Steps, AFailedQuestionCostsNothing) {
-  spending_ = std::make_shared<Spending>("", SpendingLimits{.usd_per_day = 0.003}, system_clock());
-  make_with({.prices = kPrices});
+  ledger_ = Ledger::open(":memory:", system_clock()).value();
+  make_with({.prices = kPrices, .limits = {.usd_per_day = 0.003}});
   world_.remote_error = Error{ErrorCode::kRemote, "connect: refused"};
   EXPECT_EQ(ask(kHard)->receipt.reason, RouteReason::kRemoteDown);
   world_.remote_error.reset();
