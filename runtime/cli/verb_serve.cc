@@ -36,12 +36,14 @@ Result<int> run(const Invocation& invocation) {
       names.push_back(variant.cost.id);
   }
   AC_TRY(RemoteOptions remote, remote_options(settings));
+  const std::shared_ptr<const Gates> gates = models.gates;
   AC_TRY(std::unique_ptr<Router> router,
          make_router(std::move(models), std::move(remote), settings, {.source = "serve"}));
   ServiceOptions options;
   options.generate = generate_options(settings);
   options.queue = static_cast<size_t>(settings.integer("server.queue"));
   options.version = AC_VERSION;
+  options.gates = gates;
   AC_TRY(options.pin, pinned(invocation));
   ChatService service(std::move(router), std::move(names), std::move(options));
 

@@ -42,15 +42,27 @@ OrderedJson usage_of(const Receipt& receipt) {
 
 OrderedJson chunk(const ReplyHead& head, OrderedJson choices) {
   return {{"id", head.id},
-          {"object", "chat.completion.chunk"},
+          {"object", head.is_chat ? "chat.completion.chunk" : "text_completion"},
           {"created", head.created},
           {"model", head.model},
           {"choices", std::move(choices)}};
 }
 
-OrderedJson choice(OrderedJson delta, std::string_view reason) {
-  return OrderedJson::array(
-      {{{"index", 0}, {"delta", std::move(delta)}, {"finish_reason", text_or_null(reason)}}});
+// Of a stream, with a piece of text; `role`: with that too.
+OrderedJson choice(const ReplyHead& head, std::string_view piece, std::string_view reason,
+                   bool role = false) {
+  OrderedJson one{{"index", 0}};
+  if (head.is_chat) {
+    OrderedJson delta = OrderedJson::object();
+    if (role) delta["role"] = "assistant";
+    if (role || !piece.empty()) delta["content"] = piece;
+    one["delta"] = std::move(delta);
+  } else {
+    one["text"] = piece;
+    one["logprobs"] = nullptr;
+  }
+  one["finish_reason"] = text_or_null(reason);
+  return OrderedJson::array({std::move(one)});
 }
 
 std::string event(const OrderedJson& data) { return "data: " + json_line(data) + "\n\n"; }
@@ -89,13 +101,17 @@ std::string_view finish_reason_of(const Receipt& receipt) {
 }
 
 std::string completion_body(const ReplyHead& head, const RoutedAnswer& answer) {
-  const OrderedJson choices =
-      OrderedJson::array({{{"index", 0},
-                           {"message", {{"role", "assistant"}, {"content", answer.text}}},
-                           {"logprobs", nullptr},
-                           {"finish_reason", finish_reason_of(answer.receipt)}}});
+  OrderedJson one{{"index", 0}};
+  if (head.is_chat) {
+    one["message"] = {{"role", "assistant"}, {"content", answer.text}};
+  } else {
+    one["text"] = answer.text;
+  }
+  one["logprobs"] = nullptr;
+  one["finish_reason"] = finish_reason_of(answer.receipt);
+  const OrderedJson choices = OrderedJson::array({std::move(one)});
   return json_line(OrderedJson{{"id", head.id},
-                               {"object", "chat.completion"},
+                               {"object", head.is_chat ? "chat.completion" : "text_completion"},
                                {"created", head.created},
                                {"model", answer.receipt.model},
                                {"choices", choices},
@@ -104,15 +120,15 @@ std::string completion_body(const ReplyHead& head, const RoutedAnswer& answer) {
 }
 
 std::string first_event(const ReplyHead& head) {
-  return event(chunk(head, choice({{"role", "assistant"}, {"content", ""}}, "")));
+  return event(chunk(head, choice(head, "", "", true)));
 }
 
 std::string piece_event(const ReplyHead& head, std::string_view piece) {
-  return event(chunk(head, choice({{"content", piece}}, "")));
+  return event(chunk(head, choice(head, piece, "")));
 }
 
 std::string last_event(const ReplyHead& head, const RoutedAnswer& answer) {
-  OrderedJson last = chunk(head, choice(OrderedJson::object(), finish_reason_of(answer.receipt)));
+  OrderedJson last = chunk(head, choice(head, "", finish_reason_of(answer.receipt)));
   last["model"] = answer.receipt.model;
   last["agentcompress"] = answer.receipt.to_json();
   return event(last);

@@ -1,4 +1,5 @@
-// Answers of POST /v1/chat/completions and errors, as OpenAI's clients expect them.
+// Answers of POST /v1/chat/completions and /v1/completions, and errors, as OpenAI's clients expect
+// them.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@ struct ReplyHead {
   std::string id;       // "chatcmpl-..."
   int64_t created = 0;  // seconds since 1970
   std::string model;    // that answers, or was asked for until that is known
+  bool is_chat = true;  // else the text that continues a prompt
 };
 
 // {"error": {"message", "type", "param", "code"}}

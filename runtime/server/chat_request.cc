@@ -160,25 +160,40 @@ std::optional<ChatRefusal> read_unsupported(const Json& object) {
   return std::nullopt;
 }
 
-}  // namespace
-
-std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) {
-  const auto parsed = parse_json(body);
+std::variant<Json, ChatRefusal> read_object(std::string_view body) {
+  auto parsed = parse_json(body);
   if (!parsed) return refused("", parsed.error().message);
-  const Json& object = *parsed;
-  if (!object.is_object()) {
-    return refused("", fmt::format("the body is a {}, expected an object", object.type_name()));
+  if (!parsed->is_object()) {
+    return refused("", fmt::format("the body is a {}, expected an object", parsed->type_name()));
   }
-  ChatRequest request;
+  return *std::move(parsed);
+}
+
+std::optional<ChatRefusal> read_model(const Json& object, std::string& out) {
   const auto model = json_string(object, "model");
   if (!model || model->empty() || model->size() > kMaxModelBytes) {
     return refused("model",
                    fmt::format("'model' must be a string of 1 to {} bytes", kMaxModelBytes));
   }
-  request.model = *model;
-  if (auto wrong = read_messages(object, request.messages)) return *wrong;
-  if (auto wrong = read_stop(object, request.stop)) return *wrong;
-  if (auto wrong = read_unsupported(object)) return *wrong;
+  out = *model;
+  return std::nullopt;
+}
+
+std::optional<ChatRefusal> read_prompt(const Json& object, std::optional<std::string>& out) {
+  const Json* prompt = json_find(object, "prompt");
+  if (prompt != nullptr && prompt->is_array() && prompt->size() == 1) prompt = &(*prompt)[0];
+  const auto* text = prompt == nullptr ? nullptr : prompt->get_ptr<const std::string*>();
+  if (text == nullptr) {
+    return refused("prompt", "'prompt' must be a string, or a list of one: several, and tokens "
+                             "instead of text, cannot be read here");
+  }
+  out = *text;
+  return std::nullopt;
+}
+
+// How to answer, and how to hand it over: what requests of all kinds have.
+std::optional<ChatRefusal> read_how(const Json& object, ChatRequest& request) {
+  if (auto wrong = read_stop(object, request.stop)) return wrong;
   Fields fields(object);
   request.stream = fields.yes_no("stream").value_or(false);
   for (const char* name : {"max_tokens", "max_completion_tokens"}) {
@@ -198,7 +213,7 @@ std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) 
     if (options->is_object()) {
       Fields of_stream(*options);
       request.include_usage = of_stream.yes_no("include_usage").value_or(false);
-      if (of_stream.refusal()) return *of_stream.refusal();
+      if (of_stream.refusal()) return of_stream.refusal();
     } else {
       fields.wrong("stream_options", "'stream_options' must be an object");
     }
@@ -215,7 +230,62 @@ std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) 
     }
     if (id != nullptr) request.workflow = *id;
   }
-  if (fields.refusal()) return *fields.refusal();
+  return fields.refusal();
+}
+
+}  // namespace
+
+std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) {
+  const auto read = read_object(body);
+  if (const auto* refusal = std::get_if<ChatRefusal>(&read)) return *refusal;
+  const Json& object = std::get<Json>(read);
+  ChatRequest request;
+  if (auto wrong = read_model(object, request.model)) return *wrong;
+  if (auto wrong = read_messages(object, request.messages)) return *wrong;
+  if (auto wrong = read_unsupported(object)) return *wrong;
+  if (auto wrong = read_how(object, request)) return *wrong;
+  return request;
+}
+
+std::variant<ChatRequest, ChatRefusal> read_completion_request(std::string_view body) {
+  const auto read = read_object(body);
+  if (const auto* refusal = std::get_if<ChatRefusal>(&read)) return *refusal;
+  const Json& object = std::get<Json>(read);
+  ChatRequest request;
+  if (auto wrong = read_model(object, request.model)) return *wrong;
+  if (auto wrong = read_prompt(object, request.raw_prompt)) return *wrong;
+  const auto asks = [&](const char* name, const Json& harmless) {
+    const Json* value = json_find(object, name);
+    return value != nullptr && *value != harmless;
+  };
+  for (const auto& [name, harmless] : {std::pair<const char*, Json>("n", 1),
+                                       {"best_of", 1},
+                                       {"echo", false},
+                                       {"suffix", ""},
+                                       {"logprobs", 0}}) {
+    if (asks(name, harmless)) return refused(name, fmt::format("'{}' cannot be honoured", name));
+  }
+  if (auto wrong = read_how(object, request)) return *wrong;
+  return request;
+}
+
+std::variant<ChatRequest, ChatRefusal> read_route_request(std::string_view body) {
+  const auto read = read_object(body);
+  if (const auto* refusal = std::get_if<ChatRefusal>(&read)) return *refusal;
+  const Json& object = std::get<Json>(read);
+  ChatRequest request;
+  request.model = "auto";
+  if (json_find(object, "model") != nullptr) {
+    if (auto wrong = read_model(object, request.model)) return *wrong;
+  }
+  if (json_find(object, "messages") == nullptr) {
+    std::optional<std::string> prompt;
+    if (auto wrong = read_prompt(object, prompt)) return *wrong;
+    request.messages = {{"user", *std::move(prompt)}};
+  } else if (auto wrong = read_messages(object, request.messages)) {
+    return *wrong;
+  }
+  if (auto wrong = read_how(object, request)) return *wrong;
   return request;
 }
 

@@ -1,4 +1,5 @@
-// The body of POST /v1/chat/completions, read: what is asked, of whom, and how.
+// The bodies of POST /v1/chat/completions, /v1/completions and /v1/route, read: what is asked, of
+// whom, and how.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@ namespace ac {
 struct ChatRequest {
   std::string model;  // "auto", "local", "remote", a variant; "auto@0.8" has a threshold
   std::vector<ChatMessage> messages;
+  std::optional<std::string> raw_prompt;  // instead of messages: text to continue
   bool stream = false;
   bool include_usage = false;  // a last chunk that counts tokens
   std::optional<int32_t> max_tokens;
@@ -36,5 +38,10 @@ struct ChatRefusal {
 // Fields that change nothing here (user, metadata, ...) are accepted and ignored; one that would
 // change the answer and cannot be honoured (tools, n > 1, logprobs, images) is refused.
 std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body);
+// `prompt` is a string or a list of one; tokens instead of text are refused, and so is what would
+// change the answer and cannot be honoured (n or best_of > 1, echo, suffix, logprobs).
+std::variant<ChatRequest, ChatRefusal> read_completion_request(std::string_view body);
+// A chat request, or `prompt` alone; without `model` it is "auto".
+std::variant<ChatRequest, ChatRefusal> read_route_request(std::string_view body);
 
 }  // namespace ac

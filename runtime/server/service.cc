@@ -1,11 +1,13 @@
 #include "runtime/server/service.h"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "runtime/core/log.h"
+#include "runtime/route/explain.h"
 #include "runtime/route/workflow_book.h"
 #include "runtime/server/chat_reply.h"
 
@@ -14,16 +16,6 @@ namespace {
 
 HttpFields json_fields() {
   return {{"content-type", "application/json"}, {"cache-control", "no-store"}};
-}
-
-void refuse(HttpExchange& exchange, int status, std::string_view message,
-            std::string_view param = {}, std::string_view code = {}) {
-  HttpFields fields = json_fields();
-  // Clients repeat requests by themselves unless they are told that it is of no use.
-  const bool may_retry = status == 429 || status == 503;
-  fields.emplace_back("x-should-retry", may_retry ? "true" : "false");
-  if (may_retry) fields.emplace_back("retry-after", "1");
-  exchange.respond(status, std::move(fields), error_body(status, message, param, code));
 }
 
 // "auto@0.8": what comes before the at sign, and a threshold.
@@ -43,10 +35,11 @@ ModelName split_model(const std::string& model) {
   return {model.substr(0, at), threshold, good};
 }
 
-std::string random_id() {
+std::string random_id(bool is_chat) {
   static std::atomic<uint64_t> next{0};
   const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-  return fmt::format("chatcmpl-{:016x}{:04x}", static_cast<uint64_t>(now), next++ & 0xffff);
+  return fmt::format("{}-{:016x}{:04x}", is_chat ? "chatcmpl" : "cmpl", static_cast<uint64_t>(now),
+                     next++ & 0xffff);
 }
 
 }  // namespace
@@ -69,6 +62,22 @@ ChatService::~ChatService() {
   for (const Job& job : waiting_) refuse(*job.exchange, 503, "the server is stopping");
 }
 
+void ChatService::refuse(HttpExchange& exchange, int status, std::string_view message,
+                         std::string_view param, std::string_view code) {
+  metrics_.count_refusal(status);
+  HttpFields fields = json_fields();
+  // Clients repeat requests by themselves unless they are told that it is of no use.
+  const bool may_retry = status == 429 || status == 503;
+  fields.emplace_back("x-should-retry", may_retry ? "true" : "false");
+  if (may_retry) fields.emplace_back("retry-after", "1");
+  exchange.respond(status, std::move(fields), error_body(status, message, param, code));
+}
+
+void ChatService::fail_with_error(HttpExchange& exchange, const Error& error) {
+  const ErrorStatus status = status_of(error.code);
+  refuse(exchange, status.status, error.message, status.status == 404 ? "model" : "", status.code);
+}
+
 void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
   if (const auto refusal = refusal_of(request, guard_)) {
     return refuse(*exchange, refusal->status, refusal->message);
@@ -79,19 +88,28 @@ void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exch
       refuse(*exchange, 405, fmt::format("{} is not for {}", request.method, request.path));
     return allowed;
   };
+  constexpr std::string_view kModels = "/v1/models";
   if (request.path == "/v1/chat/completions") {
-    if (only(post)) chat(request, exchange);
-  } else if (request.path == "/v1/models") {
-    if (!only(get)) return;
-    OrderedJson list = OrderedJson::array();
-    for (const std::string& model : models_) {
-      list.push_back(
-          {{"id", model}, {"object", "model"}, {"created", 0}, {"owned_by", "agentcompress"}});
-    }
-    exchange->respond(200, json_fields(),
-                      json_line(OrderedJson{{"object", "list"}, {"data", list}}));
+    if (only(post)) take(Job::Kind::kAnswer, read_chat_request, request, exchange);
+  } else if (request.path == "/v1/completions") {
+    if (only(post)) take(Job::Kind::kAnswer, read_completion_request, request, exchange);
+  } else if (request.path == "/v1/route") {
+    if (only(post)) take(Job::Kind::kRoute, read_route_request, request, exchange);
+  } else if (request.path == kModels) {
+    if (only(get)) list_models("", *exchange);
+  } else if (request.path.starts_with(kModels) && request.path[kModels.size()] == '/') {
+    if (only(get)) list_models(std::string_view(request.path).substr(kModels.size() + 1), *exchange);
   } else if (request.path == "/health" || request.path == "/v1/health") {
     if (only(get)) exchange->respond(200, json_fields(), R"({"status":"ok"})");
+  } else if (request.path == "/metrics") {
+    if (!only(get)) return;
+    size_t n_waiting = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      n_waiting = waiting_.size();
+    }
+    exchange->respond(200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}},
+                      metrics_.text(n_waiting));
   } else if (request.path == "/version") {
     if (!only(get)) return;
     exchange->respond(200, json_fields(), json_line(OrderedJson{{"version", options_.version}}));
@@ -100,12 +118,32 @@ void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exch
   }
 }
 
-void ChatService::chat(const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange) {
+// `id` empty: all of them.
+void ChatService::list_models(std::string_view id, HttpExchange& exchange) {
+  const auto described = [](const std::string& model) {
+    return OrderedJson{
+        {"id", model}, {"object", "model"}, {"created", 0}, {"owned_by", "agentcompress"}};
+  };
+  if (id.empty()) {
+    OrderedJson list = OrderedJson::array();
+    for (const std::string& model : models_) list.push_back(described(model));
+    return exchange.respond(200, json_fields(),
+                            json_line(OrderedJson{{"object", "list"}, {"data", list}}));
+  }
+  const auto found = std::find(models_.begin(), models_.end(), id);
+  if (found == models_.end()) {
+    return refuse(exchange, 404, fmt::format("no model '{}'", id), "model", "model_not_found");
+  }
+  exchange.respond(200, json_fields(), json_line(described(*found)));
+}
+
+void ChatService::take(Job::Kind kind, ReadBody read_body, const HttpRequest& request,
+                       const std::shared_ptr<HttpExchange>& exchange) {
   const auto type = request.field("content-type");
   if (!type || !type->starts_with("application/json")) {
     return refuse(*exchange, 415, "expected content-type: application/json");
   }
-  auto read = read_chat_request(request.body);
+  auto read = read_body(request.body);
   if (const auto* refusal = std::get_if<ChatRefusal>(&read)) {
     return refuse(*exchange, refusal->status, refusal->message, refusal->param, refusal->code);
   }
@@ -120,16 +158,18 @@ void ChatService::chat(const HttpRequest& request, const std::shared_ptr<HttpExc
     }
     asked.workflow = *workflow;
   }
+  bool stopping = false;
   {
     const std::lock_guard lock(mutex_);
-    if (!stopping_ && waiting_.size() < options_.queue) {
-      waiting_.push_back({std::move(asked), exchange});
+    stopping = stopping_;
+    if (!stopping && waiting_.size() < options_.queue) {
+      waiting_.push_back({kind, std::move(asked), exchange});
       stop_learning_.raise();
       changed_.notify_one();
       return;
     }
   }
-  refuse(*exchange, stopping_ ? 503 : 429, "too many requests wait already");
+  refuse(*exchange, stopping ? 503 : 429, "too many requests wait already");
 }
 
 void ChatService::work() {
@@ -150,7 +190,12 @@ void ChatService::work() {
       job = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    if (!job.exchange->gone().raised()) answer(job);
+    if (job.exchange->gone().raised()) continue;
+    if (job.kind == Job::Kind::kRoute) {
+      explain(job);
+    } else {
+      answer(job);
+    }
   }
 }
 
@@ -159,16 +204,16 @@ void ChatService::learn() {
   if (!learned) log_warning("nothing was learned from a question: {}", learned.error().message);
 }
 
-void ChatService::answer(const Job& job) {
-  const ChatRequest& asked = job.request;
-  HttpExchange& exchange = *job.exchange;
+std::optional<RouteRequest> ChatService::routed(const ChatRequest& asked,
+                                                HttpExchange& exchange) {
   const ModelName model = split_model(asked.model);
   if (!model.good) {
-    return refuse(exchange, 404, fmt::format("no model '{}'", asked.model), "model",
-                  "model_not_found");
+    refuse(exchange, 404, fmt::format("no model '{}'", asked.model), "model", "model_not_found");
+    return std::nullopt;
   }
   RouteRequest request;
   request.messages = asked.messages;
+  request.raw_prompt = asked.raw_prompt;
   request.options = options_.generate;
   request.threshold = model.threshold;
   request.workflow = asked.workflow;
@@ -178,28 +223,44 @@ void ChatService::answer(const Job& job) {
   if (asked.top_p) request.options.sampler.top_p = *asked.top_p;
   if (asked.seed) request.options.sampler.seed = *asked.seed;
   if (!asked.stop.empty()) request.options.stop = asked.stop;
+  return request;
+}
 
-  ReplyHead head{.id = random_id(),
+// Where it would go, and why; nothing runs.
+void ChatService::explain(const Job& job) {
+  const auto request = routed(job.request, *job.exchange);
+  if (!request) return;
+  const auto decision = router_->decide(*request);
+  if (!decision) return fail_with_error(*job.exchange, decision.error());
+  const RouteExplanation explanation =
+      explain_route(options_.gates.get(), request->messages.back().content, *decision);
+  job.exchange->respond(200, json_fields(), json_line(explanation_to_json(explanation)));
+}
+
+void ChatService::answer(const Job& job) {
+  const ChatRequest& asked = job.request;
+  HttpExchange& exchange = *job.exchange;
+  auto routed_request = routed(asked, exchange);
+  if (!routed_request) return;
+  RouteRequest& request = *routed_request;
+  const bool is_chat = !asked.raw_prompt.has_value();
+  ReplyHead head{.id = random_id(is_chat),
                  .created = std::chrono::duration_cast<std::chrono::seconds>(
                                 system_clock().wall_now().time_since_epoch())
                                 .count(),
-                 .model = asked.model};
-  const auto fails = [&](const Error& error) {
-    const ErrorStatus status = status_of(error.code);
-    refuse(exchange, status.status, error.message, status.status == 404 ? "model" : "",
-           status.code);
-  };
+                 .model = asked.model,
+                 .is_chat = is_chat};
   // What a stream says from its first event on; where another place has to answer after all, the
   // last event says so.
   const auto expected = router_->decide(request);
-  if (!expected) return fails(expected.error());
+  if (!expected) return fail_with_error(exchange, expected.error());
   const Route& route = expected->route;
   head.model = route.place == Place::kLocal ? route.variant : "remote";
   bool begun = false;
   const auto begin = [&] {
     if (std::exchange(begun, true)) return;
     exchange.begin(200, {{"content-type", "text/event-stream"}, {"cache-control", "no-store"}});
-    exchange.write(first_event(head));
+    if (is_chat) exchange.write(first_event(head));
   };
   request.options.cancel = &stop_running_;
   request.options.on_text = [&](std::string_view piece) {
@@ -212,12 +273,13 @@ void ChatService::answer(const Job& job) {
   const Result<RoutedAnswer> answer = router_->answer(request);
   if (exchange.gone().raised()) return;
   if (!answer) {
-    if (!begun) return fails(answer.error());
+    if (!begun) return fail_with_error(exchange, answer.error());
     const ErrorStatus status = status_of(answer.error().code);
     exchange.write(error_event(status.status, answer.error().message, status.code));
     exchange.write(std::string(kDoneEvent));
     return exchange.finish();
   }
+  metrics_.count_answer(answer->receipt);
   const bool broken = answer->interrupted.has_value() || answer->receipt.finish == "cancelled";
   if (!asked.stream) {
     if (broken) {

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <variant>
 #include <vector>
 
 #include "runtime/core/clock.h"
@@ -21,6 +22,7 @@
 #include "runtime/server/chat_request.h"
 #include "runtime/server/http_guard.h"
 #include "runtime/server/http_server.h"
+#include "runtime/server/metrics.h"
 
 namespace ac {
 
@@ -30,6 +32,7 @@ struct ServiceOptions {
   size_t queue = 32;                 // requests that wait
   std::chrono::milliseconds idle{3000};  // without a request, before anything is learned
   std::string version{};
+  std::shared_ptr<const Gates> gates{};  // what decides, for /v1/route to explain; may be null
 };
 
 class ChatService {
@@ -49,18 +52,29 @@ class ChatService {
 
  private:
   struct Job {
+    enum class Kind { kAnswer, kRoute } kind = Kind::kAnswer;
     ChatRequest request;
     std::shared_ptr<HttpExchange> exchange;
   };
-  void chat(const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange);
+  using ReadBody = std::variant<ChatRequest, ChatRefusal> (*)(std::string_view body);
+  void take(Job::Kind kind, ReadBody read, const HttpRequest& request,
+            const std::shared_ptr<HttpExchange>& exchange);
+  void list_models(std::string_view id, HttpExchange& exchange);
+  void refuse(HttpExchange& exchange, int status, std::string_view message,
+              std::string_view param = {}, std::string_view code = {});
+  void fail_with_error(HttpExchange& exchange, const Error& error);
   void work();
   void learn();
+  // What the router is asked; nullopt: the model's name is none, and that has been said.
+  std::optional<RouteRequest> routed(const ChatRequest& asked, HttpExchange& exchange);
   void answer(const Job& job);
+  void explain(const Job& job);
 
   std::unique_ptr<Router> router_;
   std::vector<std::string> models_;
   ServiceOptions options_;
   HttpGuard guard_;
+  Metrics metrics_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -135,6 +135,91 @@ TEST_F(ServiceTest, MistakesHaveTheShapeThatClientsKnow) {
   EXPECT_THAT(form.read_until("error"), StartsWith("HTTP/1.1 415"));
 }
 
+TEST_F(ServiceTest, TextIsContinued) {
+  serve();
+  const auto body = [](const std::string& more) {
+    return R"({"model":"auto","prompt":)" + more + "}";
+  };
+  const std::string whole = raw(body(R"(["0.8"])"), "/v1/completions");
+  EXPECT_THAT(whole, StartsWith("HTTP/1.1 200 OK"));
+  const Json json = *parse_json(whole.substr(whole.find("\r\n\r\n") + 4));
+  EXPECT_EQ(json["object"], "text_completion");
+  EXPECT_EQ(json["choices"][0]["text"], kWhole);
+  EXPECT_EQ(json["choices"][0]["finish_reason"], "stop");
+  EXPECT_THAT(json["id"].get<std::string>(), StartsWith("cmpl-"));
+  const std::string stream = raw(body(R"("0.8","stream":true)"), "/v1/completions");
+  EXPECT_THAT(stream, HasSubstr(R"("text":"one")"));
+  EXPECT_THAT(stream, HasSubstr(R"("finish_reason":"stop")"));
+  EXPECT_THAT(stream, HasSubstr("data: [DONE]"));
+  EXPECT_EQ(stream.find("delta"), std::string::npos);
+  for (const char* wrong : {R"(["a","b"])", "[1,2]", "null", R"("a","n":2)", R"("a","echo":true)",
+                            R"("a","logprobs":3)", R"("a","suffix":"b")"}) {
+    EXPECT_THAT(raw(body(wrong), "/v1/completions"), StartsWith("HTTP/1.1 400")) << wrong;
+  }
+}
+
+TEST_F(ServiceTest, SaysWhereAPromptWouldGo) {
+  serve();
+  const auto decided = [&](const std::string& body) {
+    const std::string text = raw(body, "/v1/route");
+    EXPECT_THAT(text, StartsWith("HTTP/1.1 200 OK")) << body;
+    return *parse_json(text.substr(text.find("\r\n\r\n") + 4));
+  };
+  EXPECT_EQ(decided(body_of(kEasy))["place"], "local");
+  EXPECT_EQ(decided(R"({"prompt":"0.2"})")["place"], "remote");
+  EXPECT_EQ(decided(R"({"prompt":"0.2","model":"auto@0.1"})")["place"], "local");
+  EXPECT_THAT(raw("{}", "/v1/route"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(raw(R"({"prompt":"0.2","model":"none"})", "/v1/route"), StartsWith("HTTP/1.1 404"));
+  EXPECT_EQ(world_.n_questions, 0) << "nobody was asked";
+}
+
+TEST_F(ServiceTest, ModelsHaveAnAddressEach) {
+  serve();
+  EXPECT_THAT(get("/v1/models/q4"), HasSubstr(R"({"id":"q4","object":"model")"));
+  EXPECT_THAT(get("/v1/models/q5"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(get("/v1/modelsandmore"), StartsWith("HTTP/1.1 404"));
+}
+
+TEST_F(ServiceTest, CountsWhatItDoes) {
+  serve();
+  raw(body_of(kEasy));
+  raw(body_of(kHard));
+  raw("{");
+  const std::string text = get("/metrics");
+  EXPECT_THAT(text, HasSubstr("content-type: text/plain; version=0.0.4"));
+  EXPECT_THAT(text, HasSubstr("agentcompress_answers_total{place=\"local\",model=\"q4\",reason="
+                              "\"confident\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("agentcompress_answer_seconds_count{place=\"remote\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("agentcompress_tokens_total{place=\"local\",kind=\"completion\"} 3"));
+  EXPECT_THAT(text, HasSubstr("agentcompress_refusals_total{status=\"400\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("agentcompress_waiting 0\n"));
+}
+
+TEST(Metrics, BucketsAddUpAndNamesAreEscaped) {
+  Metrics metrics;
+  Receipt receipt;
+  receipt.place = Place::kRemote;
+  receipt.model = "a\"b\\c\nd";
+  for (const double seconds : {0.004, 0.04, 0.04, 3.0, 500.0}) {
+    receipt.seconds = seconds;
+    metrics.count_answer(receipt);
+  }
+  const std::string text = metrics.text(7);
+  EXPECT_THAT(text, HasSubstr(R"(model="a\"b\\c\nd")"));
+  EXPECT_THAT(text, HasSubstr("answer_seconds_bucket{place=\"remote\",le=\"0.01\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("answer_seconds_bucket{place=\"remote\",le=\"0.05\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("answer_seconds_bucket{place=\"remote\",le=\"120\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("answer_seconds_bucket{place=\"remote\",le=\"+Inf\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("agentcompress_waiting 7\n"));
+  // However many names a remote has, there is an end to what is told apart.
+  for (int i = 0; i < 1000; ++i) {
+    receipt.model = std::to_string(i);
+    metrics.count_answer(receipt);
+  }
+  EXPECT_LT(metrics.text(0).size(), 64u << 10);
+  EXPECT_THAT(metrics.text(0), HasSubstr("model=\"other\""));
+}
+
 TEST_F(ServiceTest, StepsOfAWorkflowBelongTogether) {
   serve();
   const auto step = [&](const std::string& prompt, const std::string& field) {
