@@ -148,8 +148,11 @@ std::string hypothesis_answer(const HypothesisTruth& truth) {
     return "Experiment: vary " + from + " and measure " + to + "; raising " + from + " should " +
            (truth.link_sign() == kRises ? "raise " : "lower ") + to + ".";
   }
-  // The links first, each with its own sign: what follows along the chain is then one step at a time.
-  std::string text = "Links: ";
+  // From where to where, then the links, each with its own sign: what follows along the chain is then
+  // one step at a time.
+  std::string text = "Question: " + truth.chain.front() + " " +
+                     std::string(moved(truth.directions.front())) + ", what of " +
+                     truth.chain.back() + "?\nLinks: ";
   for (size_t i = 0; i + 1 < truth.chain.size(); ++i) {
     const bool raises = truth.directions[i] == truth.directions[i + 1];
     text += (i > 0 ? "; " : "") + truth.chain[i] + (raises ? " raises " : " lowers ") +

@@ -73,6 +73,18 @@ Verdict check_link_sign(const HypothesisTruth& truth, const Clause& clause) {
                 truth.chain[at + 1] + "'");
 }
 
+// "Question: A falls, what of D?"
+Verdict check_question(const HypothesisTruth& truth, const Clause& clause) {
+  const int last = static_cast<int>(truth.chain.size()) - 1;
+  const bool right = clause.names.size() == 2 && clause.names[0].id == 0 &&
+                     clause.names[1].id == last && clause.directions.size() == 1 &&
+                     direction_after(clause, 0) == truth.directions.front();
+  if (right) return passed();
+  return failed("the question is what '" + truth.chain.back() + "' does when '" +
+                truth.chain.front() + "' " +
+                (truth.directions.front() == kRises ? "rises" : "falls"));
+}
+
 Verdict check_prediction(const HypothesisTruth& truth, const Clause& clause) {
   const int last = static_cast<int>(truth.chain.size()) - 1;
   for (size_t i = clause.names.size(); i-- > 0;) {
@@ -171,7 +183,9 @@ Verdict check_hypothesis(const HypothesisTruth& truth, std::string_view answer) 
       return failed("a number that nobody gave");
     }
     Verdict verdict = passed();
-    if (has_any(clause.text, "experiment.measure", clause.names)) {
+    if (has_any(clause.text, "hypothesis.question", clause.names)) {
+      verdict = check_question(truth, clause);
+    } else if (has_any(clause.text, "experiment.measure", clause.names)) {
       verdict = check_design(truth, clause);
       ++n_designs;
     } else if (has_any(clause.text, "untested.word", clause.names)) {

@@ -140,13 +140,15 @@ std::string synthesis(const ReviewTruth& truth) {
 }
 
 std::string review_answer(const ReviewTruth& truth) {
+  // What every direction below is about.
+  const std::string about = "Effect of " + truth.cause + " on " + truth.outcome + ".\n";
   switch (truth.skill) {
     case ReviewSkill::kExtract:
-      return study_line(truth.studies[0]);
+      return about + study_line(truth.studies[0]);
     case ReviewSkill::kSynthesise:
       return synthesis(truth);
     case ReviewSkill::kFull:
-      return study_lines(truth) + "\n" + synthesis(truth);
+      return about + study_lines(truth) + "\n" + synthesis(truth);
   }
   AC_CHECK(false);
 }

@@ -45,7 +45,7 @@ class Reader {
       for (const std::string& author : truth.studies[i].authors) families_.push_back({author, 0});
     }
     // A direction word inside the names of cause and outcome says nothing.
-    names_ = {{truth.cause, 0}, {truth.outcome, 0}};
+    names_ = {{truth.cause, kCause}, {truth.outcome, kOutcome}};
     described_.resize(truth.studies.size());
     grouped_.resize(truth.studies.size());
   }
@@ -78,6 +78,8 @@ class Reader {
   }
 
  private:
+  static constexpr int kCause = 0, kOutcome = 1;
+
   Clause clause_of(std::string_view part) const {
     Clause clause{part, find_mentions(part, studies_), {}, {}, {}};
     clause.names = find_mentions(part, names_);
@@ -113,6 +115,7 @@ class Reader {
       return failed("a number out of place: " + std::string(clause.numbers[0].text));
     }
     if (clause.studies.empty()) {
+      if (clause.text.starts_with("Effect of ")) return read_subject(clause);
       // "Decrease: none"; no claim that all studies went one way may hide here.
       const bool says_none = has_any(clause.text, "review.none_word", clause.names);
       if (clause.directions.empty() || !says_none) return passed();
@@ -127,6 +130,14 @@ class Reader {
     if (!verdict.success) return verdict;
     for (const Mention& study : clause.studies) grouped_[static_cast<size_t>(study.id)] = true;
     return passed();
+  }
+
+  // "Effect of shade depth on leaf area"
+  Verdict read_subject(const Clause& clause) const {
+    const bool right = clause.names.size() == 2 && clause.names[0].id == kCause &&
+                       clause.names[1].id == kOutcome;
+    return right ? passed()
+                 : failed("the effect is that of " + truth_.cause + " on " + truth_.outcome);
   }
 
   Verdict check_direction(const Clause& clause) const {

@@ -13,7 +13,7 @@ constexpr std::array kVerbs = {
     &kAsk,           &kChat,          &kRoute,      &kServe,      &kStats, &kLogTail, &kLogShow, &kLogExport, &kLogForget, &kLogAccept, &kZooBuild,   &kZooPack,    &kZooAdd,
     &kZooLs,         &kZooInfo,       &kZooVerify,  &kZooExtract, &kZooExport,  &kPredictorLabel, &kPredictorTrain,
     &kPredictorEval, &kPredictorInfo, &kPredictorLearned, &kTrain,      &kBench,      &kDoctor,     &kEval,      &kConfigShow,
-    &kConfigCheck,   &kConfigPath,    &kCompletion, &kTasksShow,  &kTasksCheck, &kTasksWorkflow,
+    &kConfigCheck,   &kConfigPath,    &kCompletion, &kMan, &kTasksShow,  &kTasksCheck, &kTasksWorkflow,
     &kTasksScore,    &kTokenize,      &kLogits,        &kVersion,
 };
 

@@ -36,6 +36,7 @@ extern const Verb kConfigShow;
 extern const Verb kConfigCheck;
 extern const Verb kConfigPath;
 extern const Verb kCompletion;
+extern const Verb kMan;
 extern const Verb kTasksShow;
 extern const Verb kTasksCheck;
 extern const Verb kTasksWorkflow;

@@ -272,6 +272,10 @@ TEST(Mutation, Review) {
        {"a line dropped",
         [](const Task& task, Rng& rng) {
           const std::string changed = without_line(task.answer, rng);
+          // What it is all about need not be said again.
+          if (task.answer.starts_with("Effect of ") != changed.starts_with("Effect of ")) {
+            return std::string();
+          }
           // "Decrease: none." says nothing that the other groups do not.
           size_t n_none = 0;
           size_t n_left = 0;
@@ -280,6 +284,12 @@ TEST(Mutation, Review) {
           for (const std::string_view line : split_lines(changed))
             n_left += line.ends_with(": none.");
           return n_left < n_none ? std::string() : changed;
+        }},
+       {"cause and outcome swapped",
+        [&](const Task& task, Rng&) {
+          if (!task.answer.starts_with("Effect of ")) return std::string();
+          return "Effect of " + truth(task).outcome + " on " + truth(task).cause +
+                 task.answer.substr(task.answer.find(".\n"));
         }},
        {"a study moved to another group",
         [&](const Task& task, Rng&) {

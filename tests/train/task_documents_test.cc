@@ -34,7 +34,7 @@ TEST(TaskDocuments, KindsThatCountNothingAreLeftOut) {
                                 {.kinds = {0, 0, 0, 1}, .workflows = 0, .respelled = 0});
   for (uint64_t i = 0; i < 200; ++i) {
     const std::string answer = documents.document(i).answer;
-    EXPECT_TRUE(answer.starts_with("Links: ") || answer.starts_with("Experiment: ")) << answer;
+    EXPECT_TRUE(answer.starts_with("Question: ") || answer.starts_with("Experiment: ")) << answer;
   }
 }
 
