@@ -31,9 +31,15 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY_STATUS(check_address(settings));
   AC_TRY(Models models, open_models(invocation, settings));
   std::vector<std::string> names = {"auto", "local", "remote"};
+  std::string embeds;
+  double dearest = -1;
   if (models.variants != nullptr) {
-    for (const LocalVariant& variant : models.variants->variants())
+    for (const LocalVariant& variant : models.variants->variants()) {
       names.push_back(variant.cost.id);
+      if (variant.cost.cost <= dearest) continue;
+      dearest = variant.cost.cost;
+      embeds = variant.cost.id;
+    }
   }
   AC_TRY(RemoteOptions remote, remote_options(settings));
   const std::shared_ptr<const Gates> gates = models.gates;
@@ -44,6 +50,7 @@ Result<int> run(const Invocation& invocation) {
   options.queue = static_cast<size_t>(settings.integer("server.queue"));
   options.version = AC_VERSION;
   options.gates = gates;
+  options.embeds = embeds;
   AC_TRY(options.pin, pinned(invocation));
   ChatService service(std::move(router), std::move(names), std::move(options));
 

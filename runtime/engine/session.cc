@@ -7,6 +7,8 @@
 #include <tbb/task_group.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <list>
 #include <numeric>
 #include <optional>
@@ -105,6 +107,7 @@ class EngineImpl final : public Engine {
   Result<std::vector<Generation>> generate_batch(std::span<const std::vector<int32_t>> prompts,
                                                  std::span<const GenerateOptions> options) override;
   Result<std::vector<float>> logits(std::span<const int32_t> tokens) override;
+  Result<std::vector<float>> embed(std::span<const int32_t> tokens) override;
 
  private:
   Status check_tokens(std::span<const int32_t> tokens) const;
@@ -123,6 +126,10 @@ class EngineImpl final : public Engine {
   // what the last norm read for them.
   Result<std::span<const float>> run_step(std::vector<float>* hidden = nullptr);
   void forget_all();
+  // Runs all of `tokens` from an empty cache, a chunk at a time. `visit` sees each chunk's logits and
+  // what the last norm read, a row for each position.
+  using Walk = std::function<void(std::span<const float> logits, std::span<const float> hidden)>;
+  Status walk(std::span<const int32_t> tokens, const Walk& visit);
 
   Checkpoint checkpoint_;
   std::unique_ptr<Backend> backend_;
@@ -398,20 +405,12 @@ Result<std::vector<Generation>> EngineImpl::run(std::span<const std::span<const 
   return made;
 }
 
-Result<std::vector<float>> EngineImpl::logits(std::span<const int32_t> tokens) {
+Status EngineImpl::walk(std::span<const int32_t> tokens, const Walk& visit) {
   AC_TRY_STATUS(check_tokens(tokens));
   if (tokens.size() > static_cast<size_t>(n_context_)) {
     return fail(ErrorCode::kContextFull, "{} tokens exceed the context of {}", tokens.size(),
                 n_context_);
   }
-  const auto n_vocab = static_cast<size_t>(model_.config.n_vocab);
-  const uint64_t bytes = uint64_t{tokens.size()} * n_vocab * sizeof(float);
-  if (bytes > available_memory_bytes()) {
-    return fail(ErrorCode::kOutOfMemory, "logits of {} positions take {} bytes", tokens.size(),
-                bytes);
-  }
-  std::vector<float> all;
-  all.reserve(tokens.size() * n_vocab);
   std::vector<int32_t>& held = slots_[0].tokens;
   held.clear();
   apply_level(level_);
@@ -423,11 +422,37 @@ Result<std::vector<float>> EngineImpl::logits(std::span<const int32_t> tokens) {
     step_.append(tokens, begin, end, 0);
     step_.logit_rows.resize(end - begin);
     std::iota(step_.logit_rows.begin(), step_.logit_rows.end(), 0);
-    AC_TRY(const std::span<const float> rows, run_step());
-    all.insert(all.end(), rows.begin(), rows.end());
+    AC_TRY(const std::span<const float> rows, run_step(&hidden_));
+    visit(rows, hidden_);
     held.assign(tokens.begin(), tokens.begin() + static_cast<ptrdiff_t>(end));
   }
+  return {};
+}
+
+Result<std::vector<float>> EngineImpl::logits(std::span<const int32_t> tokens) {
+  const auto n_vocab = static_cast<size_t>(model_.config.n_vocab);
+  const uint64_t bytes = uint64_t{tokens.size()} * n_vocab * sizeof(float);
+  if (bytes > available_memory_bytes()) {
+    return fail(ErrorCode::kOutOfMemory, "logits of {} positions take {} bytes", tokens.size(),
+                bytes);
+  }
+  std::vector<float> all;
+  AC_TRY_STATUS(walk(tokens, [&](std::span<const float> rows, std::span<const float>) {
+    all.insert(all.end(), rows.begin(), rows.end());
+  }));
   return all;
+}
+
+Result<std::vector<float>> EngineImpl::embed(std::span<const int32_t> tokens) {
+  const auto n = static_cast<size_t>(model_.config.d_model);
+  std::vector<double> sum(n);
+  AC_TRY_STATUS(walk(tokens, [&](std::span<const float>, std::span<const float> hidden) {
+    for (size_t i = 0; i < hidden.size(); ++i) sum[i % n] += static_cast<double>(hidden[i]);
+  }));
+  const double length = std::sqrt(std::inner_product(sum.begin(), sum.end(), sum.begin(), 0.0));
+  std::vector<float> unit(n);
+  for (size_t i = 0; i < n; ++i) unit[i] = static_cast<float>(length > 0 ? sum[i] / length : 0);
+  return unit;
 }
 
 }  // namespace

@@ -135,6 +135,12 @@ class Engine {
 
   // Logits of every position of `tokens`, [tokens.size(), n_vocab], from an empty cache.
   virtual Result<std::vector<float>> logits(std::span<const int32_t> tokens) = 0;
+  // What the last norm reads, averaged over the positions of `tokens`, from an empty cache; of length
+  // 1, [d_model]. Errors: kContextFull, kInvalidArgument (no tokens, an id outside the vocabulary),
+  // kUnsupported.
+  virtual Result<std::vector<float>> embed(std::span<const int32_t> tokens) {
+    return fail(ErrorCode::kUnsupported, "{} tokens: this engine embeds none", tokens.size());
+  }
 };
 
 }  // namespace ac

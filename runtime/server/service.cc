@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 #include "runtime/core/log.h"
 #include "runtime/route/explain.h"
@@ -90,11 +91,13 @@ void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exch
   };
   constexpr std::string_view kModels = "/v1/models";
   if (request.path == "/v1/chat/completions") {
-    if (only(post)) take(Job::Kind::kAnswer, read_chat_request, request, exchange);
+    if (only(post)) take(read_chat_request, &ChatService::answer, request, exchange);
   } else if (request.path == "/v1/completions") {
-    if (only(post)) take(Job::Kind::kAnswer, read_completion_request, request, exchange);
+    if (only(post)) take(read_completion_request, &ChatService::answer, request, exchange);
   } else if (request.path == "/v1/route") {
-    if (only(post)) take(Job::Kind::kRoute, read_route_request, request, exchange);
+    if (only(post)) take(read_route_request, &ChatService::explain, request, exchange);
+  } else if (request.path == "/v1/embeddings") {
+    if (only(post)) take(read_embeddings_request, &ChatService::embed, request, exchange);
   } else if (request.path == kModels) {
     if (only(get)) list_models("", *exchange);
   } else if (request.path.starts_with(kModels) && request.path[kModels.size()] == '/') {
@@ -137,39 +140,47 @@ void ChatService::list_models(std::string_view id, HttpExchange& exchange) {
   exchange.respond(200, json_fields(), json_line(described(*found)));
 }
 
-void ChatService::take(Job::Kind kind, ReadBody read_body, const HttpRequest& request,
-                       const std::shared_ptr<HttpExchange>& exchange) {
+template <class Asked>
+void ChatService::take(Read<Asked> read, void (ChatService::*then)(const Asked&, HttpExchange&),
+                       const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange) {
   const auto type = request.field("content-type");
   if (!type || !type->starts_with("application/json")) {
     return refuse(*exchange, 415, "expected content-type: application/json");
   }
-  auto read = read_body(request.body);
-  if (const auto* refusal = std::get_if<ChatRefusal>(&read)) {
+  auto made = read(request.body);
+  if (const auto* refusal = std::get_if<ChatRefusal>(&made)) {
     return refuse(*exchange, refusal->status, refusal->message, refusal->param, refusal->code);
   }
-  auto& asked = std::get<ChatRequest>(read);
-  if (const auto workflow = request.field("x-agentcompress-workflow")) {
-    if (!good_workflow_id(*workflow)) {
-      return refuse(*exchange, 400,
-                    fmt::format("x-agentcompress-workflow must have 1 to {} bytes without control "
-                                "characters",
-                                kMaxWorkflowIdBytes),
-                    "x-agentcompress-workflow");
+  auto& asked = std::get<Asked>(made);
+  if constexpr (std::is_same_v<Asked, ChatRequest>) {
+    if (const auto workflow = request.field("x-agentcompress-workflow")) {
+      if (!good_workflow_id(*workflow)) {
+        return refuse(*exchange, 400,
+                      fmt::format("x-agentcompress-workflow must have 1 to {} bytes without control "
+                                  "characters",
+                                  kMaxWorkflowIdBytes),
+                      "x-agentcompress-workflow");
+      }
+      asked.workflow = *workflow;
     }
-    asked.workflow = *workflow;
   }
+  wait_in_line({[this, then, asked = std::move(asked)](HttpExchange& to) { (this->*then)(asked, to); },
+                exchange});
+}
+
+void ChatService::wait_in_line(Job job) {
   bool stopping = false;
   {
     const std::lock_guard lock(mutex_);
     stopping = stopping_;
     if (!stopping && waiting_.size() < options_.queue) {
-      waiting_.push_back({kind, std::move(asked), exchange});
+      waiting_.push_back(std::move(job));
       stop_learning_.raise();
       changed_.notify_one();
       return;
     }
   }
-  refuse(*exchange, stopping ? 503 : 429, "too many requests wait already");
+  refuse(*job.exchange, stopping ? 503 : 429, "too many requests wait already");
 }
 
 void ChatService::work() {
@@ -190,12 +201,7 @@ void ChatService::work() {
       job = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    if (job.exchange->gone().raised()) continue;
-    if (job.kind == Job::Kind::kRoute) {
-      explain(job);
-    } else {
-      answer(job);
-    }
+    if (!job.exchange->gone().raised()) job.work(*job.exchange);
   }
 }
 
@@ -227,19 +233,42 @@ std::optional<RouteRequest> ChatService::routed(const ChatRequest& asked,
 }
 
 // Where it would go, and why; nothing runs.
-void ChatService::explain(const Job& job) {
-  const auto request = routed(job.request, *job.exchange);
+void ChatService::explain(const ChatRequest& asked, HttpExchange& exchange) {
+  const auto request = routed(asked, exchange);
   if (!request) return;
   const auto decision = router_->decide(*request);
-  if (!decision) return fail_with_error(*job.exchange, decision.error());
+  if (!decision) return fail_with_error(exchange, decision.error());
   const RouteExplanation explanation =
       explain_route(options_.gates.get(), request->messages.back().content, *decision);
-  job.exchange->respond(200, json_fields(), json_line(explanation_to_json(explanation)));
+  exchange.respond(200, json_fields(), json_line(explanation_to_json(explanation)));
 }
 
-void ChatService::answer(const Job& job) {
-  const ChatRequest& asked = job.request;
-  HttpExchange& exchange = *job.exchange;
+// Always here: a text that is only to be found again is nobody else's business.
+void ChatService::embed(const EmbeddingsRequest& asked, HttpExchange& exchange) {
+  const bool any = asked.model == "auto" || asked.model == "local";
+  const std::string& variant = any ? options_.embeds : asked.model;
+  const bool known = any || std::find(models_.begin(), models_.end(), variant) != models_.end();
+  if (variant.empty() || variant == "remote" || !known) {
+    return refuse(exchange, 404, fmt::format("no local model '{}' to embed with", asked.model),
+                  "model", "model_not_found");
+  }
+  const Result<Engine*> engine = router_->engine(variant);
+  if (!engine) return fail_with_error(exchange, engine.error());
+  std::vector<std::vector<float>> vectors;
+  int64_t n_tokens = 0;
+  for (const std::string& text : asked.texts) {
+    if (exchange.gone().raised()) return;
+    if (stop_running_.raised()) return refuse(exchange, 503, "the server is stopping");
+    const std::vector<int32_t> tokens = (*engine)->tokens_of_text(text);
+    auto vector = (*engine)->embed(tokens);
+    if (!vector) return fail_with_error(exchange, vector.error());
+    n_tokens += static_cast<int64_t>(tokens.size());
+    vectors.push_back(std::move(*vector));
+  }
+  exchange.respond(200, json_fields(), embeddings_body(variant, vectors, asked.base64, n_tokens));
+}
+
+void ChatService::answer(const ChatRequest& asked, HttpExchange& exchange) {
   auto routed_request = routed(asked, exchange);
   if (!routed_request) return;
   RouteRequest& request = *routed_request;

@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "runtime/core/clock.h"
 #include "runtime/route/router.h"
 #include "runtime/server/chat_request.h"
+#include "runtime/server/embeddings.h"
 #include "runtime/server/http_guard.h"
 #include "runtime/server/http_server.h"
 #include "runtime/server/metrics.h"
@@ -32,6 +34,7 @@ struct ServiceOptions {
   size_t queue = 32;                 // requests that wait
   std::chrono::milliseconds idle{3000};  // without a request, before anything is learned
   std::string version{};
+  std::string embeds{};  // the variant whose vectors "auto" and "local" stand for; empty: none
   std::shared_ptr<const Gates> gates{};  // what decides, for /v1/route to explain; may be null
 };
 
@@ -52,13 +55,16 @@ class ChatService {
 
  private:
   struct Job {
-    enum class Kind { kAnswer, kRoute } kind = Kind::kAnswer;
-    ChatRequest request;
+    std::function<void(HttpExchange& exchange)> work;
     std::shared_ptr<HttpExchange> exchange;
   };
-  using ReadBody = std::variant<ChatRequest, ChatRefusal> (*)(std::string_view body);
-  void take(Job::Kind kind, ReadBody read, const HttpRequest& request,
-            const std::shared_ptr<HttpExchange>& exchange);
+  template <class Asked>
+  using Read = std::variant<Asked, ChatRefusal> (*)(std::string_view body);
+  // Reads a body, and has `then` done with it when it is its turn.
+  template <class Asked>
+  void take(Read<Asked> read, void (ChatService::*then)(const Asked& asked, HttpExchange& exchange),
+            const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange);
+  void wait_in_line(Job job);
   void list_models(std::string_view id, HttpExchange& exchange);
   void refuse(HttpExchange& exchange, int status, std::string_view message,
               std::string_view param = {}, std::string_view code = {});
@@ -67,8 +73,9 @@ class ChatService {
   void learn();
   // What the router is asked; nullopt: the model's name is none, and that has been said.
   std::optional<RouteRequest> routed(const ChatRequest& asked, HttpExchange& exchange);
-  void answer(const Job& job);
-  void explain(const Job& job);
+  void answer(const ChatRequest& asked, HttpExchange& exchange);
+  void explain(const ChatRequest& asked, HttpExchange& exchange);
+  void embed(const EmbeddingsRequest& asked, HttpExchange& exchange);
 
   std::unique_ptr<Router> router_;
   std::vector<std::string> models_;

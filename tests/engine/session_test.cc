@@ -140,6 +140,39 @@ TEST(Session, LogitsLeaveAUsableCache) {
   EXPECT_EQ(made.tokens, generate(*fresh, prompt, endless(5)).tokens);
 }
 
+TEST(Session, EmbedsTheMeanOfItsStates) {
+  const auto whole = plain_engine(), chunked = plain_engine({.prefill_chunk = 3});
+  const std::vector<int32_t> prompt = prompt_of(11, 4);
+  const auto vector = whole->embed(prompt);
+  ASSERT_TRUE(vector);
+  ASSERT_EQ(vector->size(), static_cast<size_t>(whole->config().d_model));
+  double length = 0;
+  for (const float x : *vector) length += static_cast<double>(x) * static_cast<double>(x);
+  EXPECT_NEAR(length, 1, 1e-5);
+  const auto in_chunks = chunked->embed(prompt);
+  ASSERT_TRUE(in_chunks);
+  for (size_t i = 0; i < vector->size(); ++i) EXPECT_NEAR((*vector)[i], (*in_chunks)[i], 1e-5);
+  // Of one token it is that token's state, whose direction a prefill shows.
+  const std::vector<int32_t> one(prompt.begin(), prompt.begin() + 1);
+  std::vector<float> state;
+  GenerateOptions options{.max_tokens = 1};
+  options.after_prefill = [&](const PrefillState& shown) {
+    state.assign(shown.hidden.begin(), shown.hidden.end());
+    return false;
+  };
+  generate(*whole, one, options);
+  const auto of_one = whole->embed(one);
+  ASSERT_TRUE(of_one);
+  const double scale = static_cast<double>(state[0]) / static_cast<double>((*of_one)[0]);
+  for (size_t i = 0; i < state.size(); ++i) {
+    EXPECT_NEAR(state[i], scale * static_cast<double>((*of_one)[i]), 1e-4);
+  }
+  EXPECT_GT(scale, 0);
+  EXPECT_FALSE(whole->embed({}));
+  const std::vector<int32_t> long_one(static_cast<size_t>(whole->n_context()) + 1, 3);
+  EXPECT_EQ(whole->embed(long_one).error().code, ErrorCode::kContextFull);
+}
+
 TEST(Session, ABatchAnswersAsOneByOne) {
   std::vector<std::vector<int32_t>> prompts;
   std::vector<GenerateOptions> options;

@@ -76,7 +76,7 @@ class FakeEngine final : public Engine {
   }
   std::vector<int32_t> tokens_of_text(std::string_view text) const override {
     world_->local_prompts.push_back(id_ + ": raw " + std::string(text));
-    return {1, 2};
+    return text.size() > 100 ? std::vector<int32_t>(50, 1) : std::vector<int32_t>{1, 2};
   }
   Status set_level(int32_t level) override {
     world_->levels.push_back(level);
@@ -116,6 +116,10 @@ class FakeEngine final : public Engine {
     std::abort();
   }
   Result<std::vector<float>> logits(std::span<const int32_t>) override { std::abort(); }
+  Result<std::vector<float>> embed(std::span<const int32_t> tokens) override {
+    if (tokens.size() > 5) return fail(ErrorCode::kContextFull, "{} tokens", tokens.size());
+    return std::vector<float>{0.5f, -2.0f};
+  }
 
  private:
   std::string id_;

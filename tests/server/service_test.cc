@@ -173,6 +173,37 @@ TEST_F(ServiceTest, SaysWhereAPromptWouldGo) {
   EXPECT_EQ(world_.n_questions, 0) << "nobody was asked";
 }
 
+TEST_F(ServiceTest, TextsBecomeVectors) {
+  serve({.embeds = "q8"});
+  const auto embedded = [&](const std::string& body) {
+    const std::string text = raw(body, "/v1/embeddings");
+    EXPECT_THAT(text, StartsWith("HTTP/1.1 200 OK")) << text;
+    return *parse_json(text.substr(text.find("\r\n\r\n") + 4));
+  };
+  const Json two = embedded(R"({"model":"auto","input":["a","b c"]})");
+  EXPECT_EQ(two["model"], "q8");
+  ASSERT_EQ(two["data"].size(), 2u);
+  EXPECT_EQ(two["data"][1]["index"], 1);
+  EXPECT_EQ(two["data"][1]["embedding"], Json({0.5, -2.0}));
+  EXPECT_GT(two["usage"]["prompt_tokens"], 0);
+  const Json coded = embedded(R"({"model":"q4","input":"a","encoding_format":"base64"})");
+  EXPECT_EQ(coded["data"][0]["embedding"], "AAAAPwAAAMA=");
+  EXPECT_EQ(coded["model"], "q4");
+  for (const char* wrong : {R"("input":[1,2])", R"("input":"")", R"("input":[])", R"("inputs":"a")",
+                            R"("input":"a","encoding_format":"int8")",
+                            R"("input":"a","dimensions":64)"}) {
+    EXPECT_THAT(raw(fmt::format(R"({{"model":"auto",{}}})", wrong), "/v1/embeddings"),
+                StartsWith("HTTP/1.1 400"))
+        << wrong;
+  }
+  EXPECT_THAT(raw(R"({"model":"remote","input":"a"})", "/v1/embeddings"),
+              StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(raw(R"({"model":"q5","input":"a"})", "/v1/embeddings"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(raw(R"({"model":"auto","input":")" + std::string(200, 'x') + R"("})",
+                  "/v1/embeddings"),
+              HasSubstr("context_length_exceeded"));
+}
+
 TEST_F(ServiceTest, ModelsHaveAnAddressEach) {
   serve();
   EXPECT_THAT(get("/v1/models/q4"), HasSubstr(R"({"id":"q4","object":"model")"));
