@@ -66,7 +66,8 @@ class Fields {
   std::optional<ChatRefusal> refusal_;
 };
 
-// A string, or a list of {"type": "text", "text": ...}; null is empty.
+// A string, or a list of {"type": "text", "text": ...}; null is empty. The API of responses calls such
+// parts input_text and output_text.
 std::optional<ChatRefusal> read_content(const Json& message, const std::string& where,
                                         std::string& out) {
   const Json* content = json_find(message, "content");
@@ -83,7 +84,9 @@ std::optional<ChatRefusal> read_content(const Json& message, const std::string& 
   for (const Json& part : *content) {
     const Json* type = part.is_object() ? json_find(part, "type") : nullptr;
     const Json* text = part.is_object() ? json_find(part, "text") : nullptr;
-    if (type == nullptr || *type != "text" || text == nullptr || !text->is_string()) {
+    const bool is_text =
+        type != nullptr && (*type == "text" || *type == "input_text" || *type == "output_text");
+    if (!is_text || text == nullptr || !text->is_string()) {
       return refused(param, "only parts of type 'text' can be read here");
     }
     out += text->get_ref<const std::string&>();
@@ -91,18 +94,23 @@ std::optional<ChatRefusal> read_content(const Json& message, const std::string& 
   return std::nullopt;
 }
 
-std::optional<ChatRefusal> read_messages(const Json& object, std::vector<ChatMessage>& out) {
-  const Json* messages = json_find(object, "messages");
+// `list`: the field that has them.
+std::optional<ChatRefusal> read_messages(const Json& object, const char* list,
+                                         std::vector<ChatMessage>& out) {
+  const Json* messages = json_find(object, list);
   if (messages == nullptr || !messages->is_array() || messages->empty() ||
       messages->size() > kMaxMessages) {
-    return refused("messages", fmt::format("'messages' must be a list of 1 to {}", kMaxMessages));
+    return refused(list, fmt::format("'{}' must be a list of 1 to {}", list, kMaxMessages));
   }
   for (size_t i = 0; i < messages->size(); ++i) {
-    const std::string where = fmt::format("messages[{}]", i);
+    const std::string where = fmt::format("{}[{}]", list, i);
     const Json& message = (*messages)[i];
     if (!message.is_object()) {
       return refused(where,
                      fmt::format("'{}' is a {}, expected an object", where, message.type_name()));
+    }
+    if (const Json* type = json_find(message, "type"); type != nullptr && *type != "message") {
+      return refused(where + ".type", fmt::format("only messages can be read here ('{}.type')", where));
     }
     const auto role = json_string(message, "role");
     if (!role) return refused(where + ".role", role.error().message);
@@ -196,7 +204,7 @@ std::optional<ChatRefusal> read_how(const Json& object, ChatRequest& request) {
   if (auto wrong = read_stop(object, request.stop)) return wrong;
   Fields fields(object);
   request.stream = fields.yes_no("stream").value_or(false);
-  for (const char* name : {"max_tokens", "max_completion_tokens"}) {
+  for (const char* name : {"max_tokens", "max_completion_tokens", "max_output_tokens"}) {
     if (const auto n = fields.integer(name, 1, kMaxTokens)) {
       request.max_tokens = static_cast<int32_t>(*n);
     }
@@ -241,7 +249,7 @@ std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) 
   const Json& object = std::get<Json>(read);
   ChatRequest request;
   if (auto wrong = read_model(object, request.model)) return *wrong;
-  if (auto wrong = read_messages(object, request.messages)) return *wrong;
+  if (auto wrong = read_messages(object, "messages", request.messages)) return *wrong;
   if (auto wrong = read_unsupported(object)) return *wrong;
   if (auto wrong = read_how(object, request)) return *wrong;
   return request;
@@ -253,6 +261,7 @@ std::variant<ChatRequest, ChatRefusal> read_completion_request(std::string_view 
   const Json& object = std::get<Json>(read);
   ChatRequest request;
   if (auto wrong = read_model(object, request.model)) return *wrong;
+  request.api = ChatRequest::Api::kText;
   if (auto wrong = read_prompt(object, request.raw_prompt)) return *wrong;
   const auto asks = [&](const char* name, const Json& harmless) {
     const Json* value = json_find(object, name);
@@ -264,6 +273,42 @@ std::variant<ChatRequest, ChatRefusal> read_completion_request(std::string_view 
                                        {"suffix", ""},
                                        {"logprobs", 0}}) {
     if (asks(name, harmless)) return refused(name, fmt::format("'{}' cannot be honoured", name));
+  }
+  if (auto wrong = read_how(object, request)) return *wrong;
+  return request;
+}
+
+std::variant<ChatRequest, ChatRefusal> read_responses_request(std::string_view body) {
+  const auto read = read_object(body);
+  if (const auto* refusal = std::get_if<ChatRefusal>(&read)) return *refusal;
+  const Json& object = std::get<Json>(read);
+  ChatRequest request;
+  request.api = ChatRequest::Api::kResponses;
+  if (auto wrong = read_model(object, request.model)) return *wrong;
+  if (const Json* instructions = json_find(object, "instructions"); instructions != nullptr) {
+    const auto* text = instructions->get_ptr<const std::string*>();
+    if (text == nullptr) return refused("instructions", "'instructions' must be a string");
+    request.messages.push_back({"system", *text});
+  }
+  const Json* input = json_find(object, "input");
+  if (input != nullptr && input->is_string()) {
+    request.messages.push_back({"user", input->get_ref<const std::string&>()});
+  } else if (auto wrong = read_messages(object, "input", request.messages)) {
+    return *wrong;
+  }
+  for (const char* stored : {"previous_response_id", "conversation", "prompt"}) {
+    if (json_find(object, stored) != nullptr) {
+      return refused(stored, fmt::format("nothing is stored here that '{}' could mean", stored));
+    }
+  }
+  if (const Json* tools = json_find(object, "tools"); tools != nullptr && !tools->empty()) {
+    return refused("tools", "functions cannot be called here ('tools')");
+  }
+  if (const Json* text = json_find(object, "text"); text != nullptr && text->is_object()) {
+    const Json* format = json_find(*text, "format");
+    if (format != nullptr && format->is_object() && format->value("type", "text") != "text") {
+      return refused("text.format", "only plain text can be given ('text.format')");
+    }
   }
   if (auto wrong = read_how(object, request)) return *wrong;
   return request;
@@ -282,7 +327,7 @@ std::variant<ChatRequest, ChatRefusal> read_route_request(std::string_view body)
     std::optional<std::string> prompt;
     if (auto wrong = read_prompt(object, prompt)) return *wrong;
     request.messages = {{"user", *std::move(prompt)}};
-  } else if (auto wrong = read_messages(object, request.messages)) {
+  } else if (auto wrong = read_messages(object, "messages", request.messages)) {
     return *wrong;
   }
   if (auto wrong = read_how(object, request)) return *wrong;

@@ -1,5 +1,5 @@
-// The bodies of POST /v1/chat/completions, /v1/completions and /v1/route, read: what is asked, of
-// whom, and how.
+// The bodies of POST /v1/chat/completions, /v1/completions, /v1/responses and /v1/route, read: what
+// is asked, of whom, and how.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ struct ChatRequest {
   std::string model;  // "auto", "local", "remote", a variant; "auto@0.8" has a threshold
   std::vector<ChatMessage> messages;
   std::optional<std::string> raw_prompt;  // instead of messages: text to continue
+  enum class Api { kChat, kText, kResponses } api = Api::kChat;  // whose form the answer has
   bool stream = false;
   bool include_usage = false;  // a last chunk that counts tokens
   std::optional<int32_t> max_tokens;
@@ -41,6 +42,9 @@ std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body);
 // `prompt` is a string or a list of one; tokens instead of text are refused, and so is what would
 // change the answer and cannot be honoured (n or best_of > 1, echo, suffix, logprobs).
 std::variant<ChatRequest, ChatRefusal> read_completion_request(std::string_view body);
+// `input` is a text or a list of messages, `instructions` come before it. Nothing is stored, so what
+// refers to something stored is refused, as are tools and what they called.
+std::variant<ChatRequest, ChatRefusal> read_responses_request(std::string_view body);
 // A chat request, or `prompt` alone; without `model` it is "auto".
 std::variant<ChatRequest, ChatRefusal> read_route_request(std::string_view body);
 

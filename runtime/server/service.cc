@@ -11,6 +11,8 @@
 #include "runtime/route/explain.h"
 #include "runtime/route/workflow_book.h"
 #include "runtime/server/chat_reply.h"
+#include "runtime/server/error_reply.h"
+#include "runtime/server/responses_reply.h"
 
 namespace ac {
 namespace {
@@ -36,11 +38,18 @@ ModelName split_model(const std::string& model) {
   return {model.substr(0, at), threshold, good};
 }
 
-std::string random_id(bool is_chat) {
+std::string random_id() {
   static std::atomic<uint64_t> next{0};
   const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-  return fmt::format("{}-{:016x}{:04x}", is_chat ? "chatcmpl" : "cmpl", static_cast<uint64_t>(now),
-                     next++ & 0xffff);
+  return fmt::format("{:016x}{:04x}", static_cast<uint64_t>(now), next++ & 0xffff);
+}
+
+std::unique_ptr<ReplyForm> form_of(const ChatRequest& asked, ReplyHead head) {
+  if (asked.api == ChatRequest::Api::kResponses) {
+    return std::make_unique<ResponsesForm>(std::move(head));
+  }
+  return std::make_unique<ChatForm>(std::move(head), asked.api == ChatRequest::Api::kChat,
+                                    asked.include_usage);
 }
 
 }  // namespace
@@ -94,6 +103,8 @@ void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exch
     if (only(post)) take(read_chat_request, &ChatService::answer, request, exchange);
   } else if (request.path == "/v1/completions") {
     if (only(post)) take(read_completion_request, &ChatService::answer, request, exchange);
+  } else if (request.path == "/v1/responses") {
+    if (only(post)) take(read_responses_request, &ChatService::answer, request, exchange);
   } else if (request.path == "/v1/route") {
     if (only(post)) take(read_route_request, &ChatService::explain, request, exchange);
   } else if (request.path == "/v1/embeddings") {
@@ -272,30 +283,28 @@ void ChatService::answer(const ChatRequest& asked, HttpExchange& exchange) {
   auto routed_request = routed(asked, exchange);
   if (!routed_request) return;
   RouteRequest& request = *routed_request;
-  const bool is_chat = !asked.raw_prompt.has_value();
-  ReplyHead head{.id = random_id(is_chat),
-                 .created = std::chrono::duration_cast<std::chrono::seconds>(
-                                system_clock().wall_now().time_since_epoch())
-                                .count(),
-                 .model = asked.model,
-                 .is_chat = is_chat};
   // What a stream says from its first event on; where another place has to answer after all, the
   // last event says so.
   const auto expected = router_->decide(request);
   if (!expected) return fail_with_error(exchange, expected.error());
   const Route& route = expected->route;
-  head.model = route.place == Place::kLocal ? route.variant : "remote";
+  const std::unique_ptr<ReplyForm> form =
+      form_of(asked, {.id = random_id(),
+                      .created = std::chrono::duration_cast<std::chrono::seconds>(
+                                     system_clock().wall_now().time_since_epoch())
+                                     .count(),
+                      .model = route.place == Place::kLocal ? route.variant : "remote"});
   bool begun = false;
   const auto begin = [&] {
     if (std::exchange(begun, true)) return;
     exchange.begin(200, {{"content-type", "text/event-stream"}, {"cache-control", "no-store"}});
-    if (is_chat) exchange.write(first_event(head));
+    exchange.write(form->opening());
   };
   request.options.cancel = &stop_running_;
   request.options.on_text = [&](std::string_view piece) {
     if (asked.stream) {
       begin();
-      exchange.write(piece_event(head, piece));
+      exchange.write(form->piece(piece));
     }
     return !exchange.gone().raised();
   };
@@ -304,32 +313,21 @@ void ChatService::answer(const ChatRequest& asked, HttpExchange& exchange) {
   if (!answer) {
     if (!begun) return fail_with_error(exchange, answer.error());
     const ErrorStatus status = status_of(answer.error().code);
-    exchange.write(error_event(status.status, answer.error().message, status.code));
-    exchange.write(std::string(kDoneEvent));
+    exchange.write(form->broken(status.status, answer.error().message, status.code));
     return exchange.finish();
   }
   metrics_.count_answer(answer->receipt);
   const bool broken = answer->interrupted.has_value() || answer->receipt.finish == "cancelled";
+  const std::string why = answer->interrupted ? answer->interrupted->message
+                                              : std::string("the server is stopping");
   if (!asked.stream) {
-    if (broken) {
-      return refuse(exchange, 503,
-                    answer->interrupted ? answer->interrupted->message : "the server is stopping",
-                    "", "interrupted");
-    }
+    if (broken) return refuse(exchange, 503, why, "", "interrupted");
     HttpFields fields = json_fields();
     for (auto& field : receipt_fields(answer->receipt)) fields.push_back(std::move(field));
-    return exchange.respond(200, std::move(fields), completion_body(head, *answer));
+    return exchange.respond(200, std::move(fields), form->whole(*answer));
   }
   begin();
-  if (broken) {
-    exchange.write(error_event(
-        503, answer->interrupted ? answer->interrupted->message : "the server is stopping",
-        "upstream_interrupted"));
-  } else {
-    exchange.write(last_event(head, *answer));
-    if (asked.include_usage) exchange.write(usage_event(head, answer->receipt));
-  }
-  exchange.write(std::string(kDoneEvent));
+  exchange.write(broken ? form->broken(503, why, "upstream_interrupted") : form->closing(*answer));
   exchange.finish();
 }
 

@@ -5,7 +5,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
   for (const auto read : {ac::read_chat_request, ac::read_completion_request,
-                          ac::read_route_request}) {
+                          ac::read_responses_request, ac::read_route_request}) {
     const auto made = read(body);
     if (const auto* request = std::get_if<ac::ChatRequest>(&made)) {
       FUZZ_CHECK(!request->model.empty());

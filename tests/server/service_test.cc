@@ -158,6 +158,47 @@ TEST_F(ServiceTest, TextIsContinued) {
   }
 }
 
+TEST_F(ServiceTest, ResponsesAreMadeToo) {
+  serve();
+  const std::string whole = raw(
+      R"({"model":"auto","instructions":"Be brief.","input":"0.8","store":true})", "/v1/responses");
+  EXPECT_THAT(whole, StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(whole, HasSubstr("x-agentcompress-route: local\r\n"));
+  const Json json = *parse_json(whole.substr(whole.find("\r\n\r\n") + 4));
+  EXPECT_EQ(json["object"], "response");
+  EXPECT_EQ(json["status"], "completed");
+  EXPECT_EQ(json["output"][0]["role"], "assistant");
+  EXPECT_EQ(json["output"][0]["content"][0]["text"], kWhole);
+  EXPECT_EQ(json["usage"]["output_tokens"], 3);
+  EXPECT_EQ(json["model"], "q4");
+  const std::string stream = raw(
+      R"({"model":"auto","input":[{"role":"user","content":[{"type":"input_text","text":"0.8"}]}],)"
+      R"("stream":true})",
+      "/v1/responses");
+  size_t at = 0;
+  for (const char* type :
+       {"response.created", "response.in_progress", "response.output_item.added",
+        "response.content_part.added", "response.output_text.delta", "response.output_text.done",
+        "response.content_part.done", "response.output_item.done", "response.completed"}) {
+    at = stream.find(fmt::format("event: {}\ndata: ", type), at);
+    EXPECT_NE(at, std::string::npos) << type;
+  }
+  EXPECT_THAT(stream, HasSubstr(R"("sequence_number":0)"));
+  for (const char* wrong :
+       {R"("input":[])", R"("input":7)", R"("input":"a","previous_response_id":"resp_1")",
+        R"("input":"a","tools":[{"type":"function"}])", R"("input":"a","instructions":1)",
+        R"("input":[{"type":"function_call_output","output":"x"}])",
+        R"("input":"a","text":{"format":{"type":"json_schema"}})"}) {
+    EXPECT_THAT(raw(fmt::format(R"({{"model":"auto",{}}})", wrong), "/v1/responses"),
+                StartsWith("HTTP/1.1 400"))
+        << wrong;
+  }
+  world_.generate_error = Error{ErrorCode::kIo, "the disk is gone"};
+  world_.pieces_before_error = 2;
+  EXPECT_THAT(raw(R"({"model":"auto","input":"0.8","stream":true})", "/v1/responses"),
+              HasSubstr("event: response.failed"));
+}
+
 TEST_F(ServiceTest, SaysWhereAPromptWouldGo) {
   serve();
   const auto decided = [&](const std::string& body) {

@@ -1,0 +1,116 @@
+#include "runtime/server/responses_reply.h"
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/server/error_reply.h"
+
+namespace ac {
+namespace {
+
+OrderedJson text_part(std::string_view text) {
+  return {{"type", "output_text"}, {"text", text}, {"annotations", OrderedJson::array()}};
+}
+
+// Where in the output a piece of text belongs: there is one message, of one part.
+OrderedJson place_of(const std::string& item) {
+  return {{"item_id", item}, {"output_index", 0}, {"content_index", 0}};
+}
+
+}  // namespace
+
+ResponsesForm::ResponsesForm(ReplyHead head) : ReplyForm(std::move(head)) {
+  item_ = "msg_" + head_.id;
+  head_.id = "resp_" + head_.id;
+}
+
+std::string ResponsesForm::event(std::string_view type, OrderedJson data) {
+  OrderedJson object{{"type", type}, {"sequence_number", n_events_++}};
+  object.update(data);
+  return fmt::format("event: {}\ndata: {}\n\n", type, json_line(object));
+}
+
+OrderedJson ResponsesForm::response(std::string_view status, OrderedJson output) const {
+  return {{"id", head_.id},
+          {"object", "response"},
+          {"created_at", head_.created},
+          {"status", status},
+          {"error", nullptr},
+          {"incomplete_details", nullptr},
+          {"instructions", nullptr},
+          {"model", head_.model},
+          {"output", std::move(output)},
+          {"parallel_tool_calls", false},
+          {"previous_response_id", nullptr},
+          {"store", false},
+          {"tool_choice", "none"},
+          {"tools", OrderedJson::array()},
+          {"metadata", OrderedJson::object()}};
+}
+
+OrderedJson ResponsesForm::message(std::string_view status, OrderedJson content) const {
+  return {{"id", item_},
+          {"type", "message"},
+          {"status", status},
+          {"role", "assistant"},
+          {"content", std::move(content)}};
+}
+
+OrderedJson ResponsesForm::finished(const RoutedAnswer& answer) const {
+  const Receipt& receipt = answer.receipt;
+  const bool is_cut = receipt.finish == "length";
+  OrderedJson object = response(
+      is_cut ? "incomplete" : "completed",
+      OrderedJson::array({message(is_cut ? "incomplete" : "completed",
+                                  OrderedJson::array({text_part(answer.text)}))}));
+  if (is_cut) object["incomplete_details"] = {{"reason", "max_output_tokens"}};
+  object["model"] = receipt.model;
+  object["usage"] = {{"input_tokens", receipt.prompt_tokens},
+                     {"input_tokens_details", {{"cached_tokens", receipt.reused_tokens}}},
+                     {"output_tokens", receipt.completion_tokens},
+                     {"output_tokens_details", {{"reasoning_tokens", 0}}},
+                     {"total_tokens", receipt.prompt_tokens + receipt.completion_tokens},
+                     {"cost", receipt.cost_usd}};
+  object["agentcompress"] = receipt.to_json();
+  return object;
+}
+
+std::string ResponsesForm::opening() {
+  OrderedJson part = place_of(item_);
+  part["part"] = text_part("");
+  const OrderedJson begun = response("in_progress", OrderedJson::array());
+  return event("response.created", {{"response", begun}}) +
+         event("response.in_progress", {{"response", begun}}) +
+         event("response.output_item.added",
+               {{"output_index", 0}, {"item", message("in_progress", OrderedJson::array())}}) +
+         event("response.content_part.added", part);
+}
+
+std::string ResponsesForm::piece(std::string_view text) {
+  OrderedJson data = place_of(item_);
+  data["delta"] = text;
+  return event("response.output_text.delta", std::move(data));
+}
+
+std::string ResponsesForm::closing(const RoutedAnswer& answer) {
+  const OrderedJson object = finished(answer);
+  OrderedJson text = place_of(item_), part = place_of(item_);
+  text["text"] = answer.text;
+  part["part"] = text_part(answer.text);
+  const bool is_cut = answer.receipt.finish == "length";
+  return event("response.output_text.done", std::move(text)) +
+         event("response.content_part.done", std::move(part)) +
+         event("response.output_item.done", {{"output_index", 0}, {"item", object["output"][0]}}) +
+         event(is_cut ? "response.incomplete" : "response.completed", {{"response", object}});
+}
+
+std::string ResponsesForm::broken(int status, std::string_view message, std::string_view code) {
+  OrderedJson object = response("failed", OrderedJson::array());
+  object["error"] = error_object(status, message, "", code);
+  return event("response.failed", {{"response", std::move(object)}});
+}
+
+std::string ResponsesForm::whole(const RoutedAnswer& answer) {
+  return json_line(finished(answer));
+}
+
+}  // namespace ac

@@ -1,0 +1,32 @@
+// Answers of POST /v1/responses: one message of text, whole or as typed events.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "runtime/core/json.h"
+#include "runtime/server/reply_form.h"
+
+namespace ac {
+
+class ResponsesForm final : public ReplyForm {
+ public:
+  explicit ResponsesForm(ReplyHead head);
+
+  std::string opening() override;
+  std::string piece(std::string_view text) override;
+  std::string closing(const RoutedAnswer& answer) override;
+  std::string broken(int status, std::string_view message, std::string_view code) override;
+  std::string whole(const RoutedAnswer& answer) override;
+
+ private:
+  std::string event(std::string_view type, OrderedJson data);
+  OrderedJson response(std::string_view status, OrderedJson output) const;
+  OrderedJson message(std::string_view status, OrderedJson content) const;
+  OrderedJson finished(const RoutedAnswer& answer) const;
+  std::string item_;  // the message's id
+  int64_t n_events_ = 0;
+};
+
+}  // namespace ac
