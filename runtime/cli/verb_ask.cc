@@ -5,8 +5,10 @@
 #include "runtime/cli/setup.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
+#include "runtime/core/file.h"
 #include "runtime/core/json.h"
 #include "runtime/core/log.h"
+#include "runtime/server/response_format.h"
 
 namespace ac::cli {
 namespace {
@@ -21,8 +23,11 @@ constexpr std::array kOptions = {
     Option{"--level", "N", "of a nested variant: precision, 0 (4 bits) to 100 (8 bits)"},
     Option{"--raw", "", "continue the text as it is, with no chat template"},
     Option{"--stop", "TEXT", "end the answer before this text", true},
+    Option{"--json-schema", "FILE", "answer with JSON that is valid by this schema"},
     Option{"--json", "", "one JSON object with text and receipt, at the end"},
 };
+
+constexpr uint64_t kSchemaBytes = 1 << 20;
 
 Result<RouteRequest> make_request(const Invocation& invocation, const Settings& settings) {
   RouteRequest request;
@@ -41,6 +46,15 @@ Result<RouteRequest> make_request(const Invocation& invocation, const Settings& 
   request.options = generate_options(settings);
   request.options.stop = invocation.values("--stop");
   request.workflow = invocation.value("--workflow").value_or("");
+  if (const auto file = invocation.value("--json-schema")) {
+    AC_TRY(const std::string text, read_file(*file, kSchemaBytes));
+    // The guarded reader sees it first; the other one keeps the order of properties.
+    if (const auto checked = parse_json(text); !checked) return with_context(checked.error(), *file);
+    auto format = format_of_schema(OrderedJson::parse(text, nullptr, false), "answer");
+    if (!format) return with_context(format.error(), *file);
+    request.options.grammar = format->grammar;
+    request.response_format = format->wire;
+  }
   AC_TRY(request.pin, pinned(invocation));
   if (invocation.has("--level")) {
     if (!invocation.has("--variant") && !invocation.has("--model")) {

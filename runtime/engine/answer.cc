@@ -41,7 +41,7 @@ std::string StopFilter::push(std::string_view text) {
 std::string StopFilter::finish() { return std::exchange(held_, {}); }
 
 Answer::Answer(const Tokenizer& tokenizer, std::span<const int32_t> prompt,
-               const GenerateOptions& options, int32_t n_context)
+               const GenerateOptions& options, int32_t n_context, const TokenIndex* index)
     : options_(options),
       tokenizer_(tokenizer),
       sampler_(options.sampler),
@@ -52,6 +52,10 @@ Answer::Answer(const Tokenizer& tokenizer, std::span<const int32_t> prompt,
       n_prompt_(prompt.size()),
       n_context_(static_cast<size_t>(n_context)) {
   made_.n_prompt_tokens = static_cast<int32_t>(n_prompt_);
+  if (options.grammar != nullptr) {
+    AC_CHECK(index != nullptr);
+    guide_.emplace(options.grammar, *index);
+  }
 }
 
 bool Answer::step(std::span<const float> logits) {
@@ -59,13 +63,18 @@ bool Answer::step(std::span<const float> logits) {
     end(FinishReason::kLength);
     return false;
   }
-  const int32_t token = sampler_.sample(logits, sequence_);
+  if (guide_ && guide_->is_whole()) {
+    end(FinishReason::kStop);
+    return false;
+  }
+  const int32_t token = sampler_.sample(guide_ ? guide_->masked(logits) : logits, sequence_);
   if (tokenizer_.ends_generation(token)) {
     end(FinishReason::kStop);
     return false;
   }
   made_.tokens.push_back(token);
   sequence_.push_back(token);
+  if (guide_) guide_->accept(token);
   note_logprob(logits, token);
   show(detokenizer_.push(token));
   if (filter_.stopped()) {

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "runtime/engine/session.h"
+#include "runtime/engine/token_guide.h"
 
 namespace ac {
 
@@ -32,8 +34,9 @@ class StopFilter {
 class Answer {
  public:
   // `options` must live as long. The sequence, prompt included, may grow to n_context tokens.
+  // `index`: of that tokenizer, where the options have a grammar.
   Answer(const Tokenizer& tokenizer, std::span<const int32_t> prompt,
-         const GenerateOptions& options, int32_t n_context);
+         const GenerateOptions& options, int32_t n_context, const TokenIndex* index = nullptr);
 
   // Chooses the next token from the logits after the last one. True: it has to be fed to the model
   // and step() called again; false: the answer has ended.
@@ -60,6 +63,7 @@ class Answer {
   const GenerateOptions& options_;
   const Tokenizer& tokenizer_;
   Sampler sampler_;
+  std::optional<TokenGuide> guide_;
   Detokenizer detokenizer_;
   StopFilter filter_;
   Generation made_;

@@ -118,6 +118,10 @@ class EngineImpl final : public Engine {
   Running start(size_t prompt_index, std::span<const int32_t> prompt,
                 const GenerateOptions& options);
   void gather(std::list<Running>& running);
+  const TokenIndex& token_index() {
+    if (!index_) index_.emplace(tokenizer());
+    return *index_;
+  }
   bool has_levels() const { return !model_.nested.matrices.empty(); }
   int32_t level_for(const std::list<Running>& running) const;
   // Makes the model run at this level, if it does not already.
@@ -135,7 +139,8 @@ class EngineImpl final : public Engine {
   std::unique_ptr<Backend> backend_;
   EngineOptions options_;
   Model model_;
-  std::optional<ModelText> text_;  // set once loaded
+  std::optional<ModelText> text_;   // set once loaded
+  std::optional<TokenIndex> index_;  // made when a grammar first needs it
   int32_t n_context_ = 0;
   int32_t level_ = kFullLevel;          // of answers that have none of their own
   int32_t applied_level_ = kFullLevel;  // of the last step
@@ -294,7 +299,8 @@ Running EngineImpl::start(size_t prompt_index, std::span<const int32_t> prompt,
   const auto now = system_clock().now();
   return {.prompt_index = prompt_index,
           .slot = best,
-          .answer = Answer(tokenizer(), prompt, options, n_context_),
+          .answer = Answer(tokenizer(), prompt, options, n_context_,
+                           options.grammar != nullptr ? &token_index() : nullptr),
           .n_reused = static_cast<int32_t>(reused),
           .started = now,
           .first_logits = now};

@@ -18,6 +18,7 @@
 
 #include "models/arch/model.h"
 #include "models/text/chat_template.h"
+#include "models/text/grammar.h"
 #include "models/text/tokenizer.h"
 #include "runtime/core/cancel.h"
 #include "runtime/core/checkpoint.h"
@@ -64,6 +65,8 @@ struct GenerateOptions {
   // while the prompt is read). It may change with every token; what the cache holds stays valid.
   // Empty: the engine's level. A step that serves several answers runs at the highest of theirs.
   std::function<int32_t(int32_t n_answered)> level_at = {};
+  // The answer is a text of this grammar, or the beginning of one where max_tokens cuts it off.
+  std::shared_ptr<const Grammar> grammar = {};
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };

@@ -109,6 +109,9 @@ std::string chat_request_body(std::string_view model, const RemoteRequest& reque
   if (request.top_p < 1) body["top_p"] = tidy(request.top_p);
   if (request.temperature > 0) body["seed"] = request.seed & 0x7fffffffffffffffu;
   if (!request.stop.empty()) body["stop"] = request.stop;
+  if (!request.response_format.empty()) {
+    body["response_format"] = OrderedJson::parse(request.response_format, nullptr, false);
+  }
   body["stream"] = true;
   body["stream_options"]["include_usage"] = true;
   return body.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);

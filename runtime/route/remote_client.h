@@ -59,6 +59,7 @@ struct RemoteRequest {
   float top_p = 1;
   uint64_t seed = 0;  // sent only with a temperature above 0, its lowest 63 bits
   std::vector<std::string> stop;
+  std::string response_format{};  // a JSON object as chat completions have it; empty: text
   std::function<bool(std::string_view piece)> on_text;  // false stops
   const CancelFlag* cancel = nullptr;
 };

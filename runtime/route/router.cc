@@ -307,6 +307,7 @@ Result<RoutedAnswer> Router::State::ask_remote(Journey& journey, double& spent) 
                               .top_p = generate.sampler.top_p,
                               .seed = generate.sampler.seed,
                               .stop = generate.stop,
+                              .response_format = journey.request.response_format,
                               .on_text = journey.relay.callback(),
                               .cancel = generate.cancel};
   Result<RemoteAnswer> remote_answer = remote_client->complete(request);

@@ -77,6 +77,8 @@ struct RouteRequest {
   std::optional<std::string> raw_prompt;
   // Of these the remote is sent max_tokens, temperature, top_p, seed and stop.
   GenerateOptions options;
+  // What the remote is told where `options` has a grammar, as in RemoteRequest.
+  std::string response_format{};
   std::optional<std::string> pin;   // a variant's id, "local" or "remote"
   std::optional<double> threshold;  // instead of RouterOptions::threshold
   // Requests with the same id are steps of one workflow; empty: a request of its own.

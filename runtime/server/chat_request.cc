@@ -161,10 +161,26 @@ std::optional<ChatRefusal> read_unsupported(const Json& object) {
     return refused("tools", "functions cannot be called here ('tools')");
   }
   if (asks("logprobs", false)) return refused("logprobs", "'logprobs' cannot be given");
-  const Json* format = json_find(object, "response_format");
-  if (format != nullptr && format->is_object() && format->value("type", "text") != "text") {
-    return refused("response_format", "only plain text can be given ('response_format')");
+  return std::nullopt;
+}
+
+// `path`: where in the body it is, for messages, fields joined by dots. The body is read once more,
+// with the order of its properties, in which a schema wants them.
+std::optional<ChatRefusal> read_format(std::string_view body, const std::string& path,
+                                       ResponseFormat& out) {
+  OrderedJson at = OrderedJson::parse(body, nullptr, false);
+  std::string_view rest = path;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('.'), rest.size());
+    const std::string name(rest.substr(0, end));
+    if (!at.is_object() || !at.contains(name) || at[name].is_null()) return std::nullopt;
+    OrderedJson inner = std::move(at[name]);
+    at = std::move(inner);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
   }
+  auto format = read_response_format(at);
+  if (!format) return refused(path, fmt::format("'{}': {}", path, format.error().message));
+  out = std::move(*format);
   return std::nullopt;
 }
 
@@ -251,6 +267,7 @@ std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) 
   if (auto wrong = read_model(object, request.model)) return *wrong;
   if (auto wrong = read_messages(object, "messages", request.messages)) return *wrong;
   if (auto wrong = read_unsupported(object)) return *wrong;
+  if (auto wrong = read_format(body, "response_format", request.format)) return *wrong;
   if (auto wrong = read_how(object, request)) return *wrong;
   return request;
 }
@@ -304,12 +321,7 @@ std::variant<ChatRequest, ChatRefusal> read_responses_request(std::string_view b
   if (const Json* tools = json_find(object, "tools"); tools != nullptr && !tools->empty()) {
     return refused("tools", "functions cannot be called here ('tools')");
   }
-  if (const Json* text = json_find(object, "text"); text != nullptr && text->is_object()) {
-    const Json* format = json_find(*text, "format");
-    if (format != nullptr && format->is_object() && format->value("type", "text") != "text") {
-      return refused("text.format", "only plain text can be given ('text.format')");
-    }
-  }
+  if (auto wrong = read_format(body, "text.format", request.format)) return *wrong;
   if (auto wrong = read_how(object, request)) return *wrong;
   return request;
 }

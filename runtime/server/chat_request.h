@@ -11,6 +11,7 @@
 
 #include "models/text/chat_template.h"
 #include "runtime/core/result.h"
+#include "runtime/server/response_format.h"
 
 namespace ac {
 
@@ -26,6 +27,7 @@ struct ChatRequest {
   std::optional<uint64_t> seed;
   std::vector<std::string> stop;
   std::string workflow{};  // metadata.agentcompress_workflow; empty: none
+  ResponseFormat format{};
 };
 
 // What a client did wrong, as its error object has it.

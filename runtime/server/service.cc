@@ -240,6 +240,8 @@ std::optional<RouteRequest> ChatService::routed(const ChatRequest& asked,
   if (asked.top_p) request.options.sampler.top_p = *asked.top_p;
   if (asked.seed) request.options.sampler.seed = *asked.seed;
   if (!asked.stop.empty()) request.options.stop = asked.stop;
+  request.options.grammar = asked.format.grammar;
+  request.response_format = asked.format.wire;
   return request;
 }
 

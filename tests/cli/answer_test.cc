@@ -54,6 +54,24 @@ TEST_F(Ask, IsTheDefaultVerbHoweverItIsAsked) {
   EXPECT_EQ(through_environment.out, expected);
 }
 
+TEST_F(Ask, AnswersInJsonOfASchema) {
+  write("schema.json", R"({"type":"object","properties":{"who":{"type":"string","maxLength":12},
+      "n":{"type":"integer","minimum":3,"maximum":42},"good":{"enum":[true,false]}},
+      "required":["who","n","good"],"additionalProperties":false})");
+  const Outcome outcome = run({"ask", "--model", model_, "--max-tokens", "120", "--json-schema",
+                               path("schema.json"), "Once upon a time"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = Json::parse(outcome.out, nullptr, false);
+  ASSERT_FALSE(json.is_discarded()) << outcome.out;
+  EXPECT_GE(json["n"], 3);
+  EXPECT_LE(json["n"], 42);
+  EXPECT_TRUE(json["good"].is_boolean());
+  write("bad.json", R"({"type":"string","pattern":"a"})");
+  expect_refused({"ask", "--model", model_, "--json-schema", path("bad.json"), "x"}, "'pattern'", 1);
+  write("none.json", "{");
+  expect_refused({"ask", "--model", model_, "--json-schema", path("none.json"), "x"}, "none.json");
+}
+
 TEST_F(Ask, PromptsAreTakenAsTheyAre) {
   // A list, a flag, quotes and braces: nothing in between may take them apart.
   for (const std::string prompt : {"[a, b]", "--seed", "{x}", "'q'", "a=b", "- item", ""}) {

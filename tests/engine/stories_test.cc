@@ -78,5 +78,53 @@ TEST_P(Stories, GoOnFromAPrompt) {
   EXPECT_EQ(made->text + " too high.", kPublished.substr(half));
 }
 
+// A model that has only ever told stories keeps to a grammar all the same.
+TEST_P(Stories, KeepToAGrammar) {
+  auto engine = load({});
+  ASSERT_NE(engine, nullptr);
+  Grammar grammar;
+  // name ::= letter name | letter;  root ::= "(" name ("," name)* ")"
+  const auto letter = grammar.any_of(bytes_between('a', 'z'));
+  const int32_t name = grammar.add_rule();
+  grammar.add_choice(name, {letter, grammar.rule(name)});
+  grammar.add_choice(name, {letter});
+  const int32_t rest = grammar.add_rule();
+  grammar.add_choice(rest, grammar.text(")"));
+  grammar.add_choice(rest, grammar.text(",") +
+                               Grammar::Sequence{grammar.rule(name), grammar.rule(rest)});
+  grammar.set_root(grammar.rule_of(
+      {grammar.text("(") + Grammar::Sequence{grammar.rule(name), grammar.rule(rest)}}));
+  const auto shared = std::make_shared<const Grammar>(grammar);
+  for (const float temperature : {0.0f, 1.5f}) {
+    GenerateOptions options{.max_tokens = 40};
+    options.sampler.temperature = temperature;
+    options.grammar = shared;
+    const auto made = engine->generate(engine->tokens_of_text("Once upon"), options);
+    ASSERT_TRUE(made) << made.error().message;
+    GrammarMachine machine(*shared);
+    int32_t state = machine.start();
+    for (const char byte : made->text) {
+      state = machine.next(state, static_cast<uint8_t>(byte));
+      ASSERT_NE(state, GrammarMachine::kDead) << made->text;
+    }
+    EXPECT_EQ(made->finish == FinishReason::kStop, machine.may_end(state)) << made->text;
+  }
+}
+
+// Where only one text is possible that one is written, and the answer ends by itself.
+TEST_P(Stories, WriteWhatAloneIsAllowed) {
+  auto engine = load({});
+  ASSERT_NE(engine, nullptr);
+  auto grammar = std::make_shared<Grammar>();
+  const std::string only = "{\"é\": [1, 2, \"Lily\"]}\n";
+  grammar->set_root(grammar->rule_of({grammar->text(only)}));
+  GenerateOptions options{.max_tokens = 80};
+  options.grammar = grammar;
+  const auto made = engine->generate(engine->tokens_of_text("Once upon"), options);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->text, only);
+  EXPECT_EQ(made->finish, FinishReason::kStop);
+}
+
 }  // namespace
 }  // namespace ac

@@ -28,10 +28,12 @@ TEST(ChatRequestBody, IsExactlyThis) {
   request.top_p = 0.95f;
   request.seed = 0xffffffffffffffffu;
   request.stop = {"END", "\n\n"};
+  request.response_format = R"({"type":"json_object"})";
   EXPECT_EQ(chat_request_body("big-1", request),
             R"({"model":"big-1","messages":[{"role":"system","content":"Be \"brief\"\n"},)"
             R"({"role":"user","content":"α?"},{"role":"assistant","content":""}],"max_tokens":7,)"
             R"("temperature":0.7,"top_p":0.95,"seed":9223372036854775807,"stop":["END","\n\n"],)"
+            R"("response_format":{"type":"json_object"},)"
             R"("stream":true,"stream_options":{"include_usage":true}})");
 }
 

@@ -97,7 +97,11 @@ TEST(ChatRequest, MistakesAreNamed) {
       {WITH(R"("n": 2)"), "n", "one answer"},
       {WITH(R"("tools": [{"type":"function"}])"), "tools", "functions"},
       {WITH(R"("logprobs": true)"), "logprobs", "logprobs"},
-      {WITH(R"("response_format": {"type":"json_object"})"), "response_format", "plain text"},
+      {WITH(R"("response_format": "json")"), "response_format", "'type'"},
+      {WITH(R"("response_format": {"type":"xml"})"), "response_format", "'xml'"},
+      {WITH(R"("response_format": {"type":"json_schema"})"), "response_format", "no 'schema'"},
+      {WITH(R"("response_format": {"type":"json_schema","json_schema":{"schema":
+            {"type":"string","pattern":"a"}}})"), "response_format", "'pattern'"},
   };
 #undef WITH
   for (const Case& each : cases) {
@@ -108,6 +112,29 @@ TEST(ChatRequest, MistakesAreNamed) {
     EXPECT_EQ(refusal->param, each.param) << each.body;
     EXPECT_THAT(refusal->message, HasSubstr(each.says)) << each.body;
   }
+}
+
+TEST(ChatRequest, SchemasKeepTheirOrder) {
+  const auto read = read_chat_request(
+      R"({"model":"m","messages":[{"role":"user","content":"x"}],"response_format":
+          {"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":
+          {"z":{"type":"null"},"a":{"type":"null"}},"required":["z","a"]}}}})");
+  const auto* request = std::get_if<ChatRequest>(&read);
+  ASSERT_NE(request, nullptr);
+  EXPECT_THAT(request->format.wire, HasSubstr(R"("properties":{"z":{"type":"null"},"a")"));
+  ASSERT_NE(request->format.grammar, nullptr);
+  GrammarMachine machine(*request->format.grammar);
+  int32_t state = machine.start();
+  for (const char byte : std::string_view(R"({"z":null,"a":null})")) {
+    state = machine.next(state, static_cast<uint8_t>(byte));
+    ASSERT_NE(state, GrammarMachine::kDead);
+  }
+  EXPECT_TRUE(machine.may_end(state));
+  const auto of_response = read_responses_request(
+      R"({"model":"m","input":"x","text":{"format":{"type":"json_schema","name":"n",
+          "schema":{"const":1}}}})");
+  ASSERT_NE(std::get_if<ChatRequest>(&of_response), nullptr);
+  EXPECT_THAT(std::get<ChatRequest>(of_response).format.wire, HasSubstr(R"({"const":1})"));
 }
 
 }  // namespace
