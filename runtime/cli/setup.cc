@@ -39,13 +39,6 @@ std::chrono::milliseconds milliseconds(const Settings& settings, std::string_vie
   return std::chrono::milliseconds(settings.integer(name));
 }
 
-std::string without_blanks_around(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) return "";
-  return std::string(text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1));
-}
-
 Result<Secret> read_api_key(const Settings& settings) {
   if (const std::string& path = settings.text("remote.api_key_file"); !path.empty()) {
     auto text = read_file(path, kKeyFileBytes);
@@ -159,6 +152,13 @@ Judge judge_from(std::shared_ptr<const Gates> gates, const Settings& settings,
 }
 
 }  // namespace
+
+std::string without_blanks_around(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const size_t begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos) return "";
+  return std::string(text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1));
+}
 
 std::string ledger_path(const Settings& settings) {
   if (!settings.text("ledger.file").empty()) return settings.text("ledger.file");

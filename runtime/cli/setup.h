@@ -54,6 +54,7 @@ Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
 // From models and remote of the settings; --workflow, where the verb has it, is remembered on disk,
 // and answers are written down as the verb's.
 Result<std::unique_ptr<Router>> make_router(const Invocation& invocation, const Settings& settings);
+std::string without_blanks_around(std::string_view text);
 // Empty without a home folder.
 std::string ledger_path(const Settings& settings);
 // Errors: kInvalidArgument (no place for one), kNotFound (nothing was written down yet), those of

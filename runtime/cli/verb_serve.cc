@@ -1,6 +1,7 @@
 // serve: the OpenAI-compatible server.
 #include <array>
 #include <atomic>
+#include <map>
 #include <chrono>
 #include <thread>
 
@@ -26,6 +27,29 @@ Status check_address(const Settings& settings) {
               settings.origin("server.address"), address);
 }
 
+// "gpt-4o=auto, big=remote". Errors: kInvalidArgument.
+Result<std::map<std::string, std::string>> aliases_from(const Settings& settings) {
+  std::map<std::string, std::string> aliases;
+  std::string_view rest = settings.text("server.aliases");
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find(','), rest.size());
+    const std::string pair = without_blanks_around(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const size_t equals = pair.find('=');
+    const std::string name = without_blanks_around(std::string_view(pair).substr(0, equals));
+    const std::string meant =
+        equals == std::string::npos
+            ? ""
+            : without_blanks_around(std::string_view(pair).substr(equals + 1));
+    if (name.empty() || meant.empty()) {
+      return fail(ErrorCode::kInvalidArgument, "{}: aliases has '{}', expected NAME=MODEL",
+                  settings.origin("server.aliases"), pair);
+    }
+    aliases[name] = meant;
+  }
+  return aliases;
+}
+
 Result<int> run(const Invocation& invocation) {
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY_STATUS(check_address(settings));
@@ -49,6 +73,7 @@ Result<int> run(const Invocation& invocation) {
   options.generate = generate_options(settings);
   options.queue = static_cast<size_t>(settings.integer("server.queue"));
   options.version = AC_VERSION;
+  AC_TRY(options.aliases, aliases_from(settings));
   options.gates = gates;
   options.embeds = embeds;
   AC_TRY(options.pin, pinned(invocation));

@@ -78,6 +78,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
 
     {"server", "address", kText, "", "127.0.0.1", 0, 0, "", "address to listen on, of this machine alone"},
     {"server", "port", kInteger, "", "8080", 0, 65535, "", "port to listen on; 0: any that is free"},
+    {"server", "aliases", kText, "", "", 0, 0, "", "other names of models, for clients that insist on theirs: gpt-4o=auto, big=remote"},
     {"server", "queue", kInteger, "", "32", 1, 65536, "", "requests that wait; one more is told to come again"},
 
     {"privacy", "offline", kYesNo, "", "no", 0, 0, "", "never use the network"},

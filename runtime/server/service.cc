@@ -57,6 +57,7 @@ std::unique_ptr<ReplyForm> form_of(const ChatRequest& asked, ReplyHead head) {
 ChatService::ChatService(std::unique_ptr<Router> router, std::vector<std::string> models,
                          ServiceOptions options)
     : router_(std::move(router)), models_(std::move(models)), options_(std::move(options)) {
+  for (const auto& [alias, meant] : options_.aliases) models_.push_back(alias);
   worker_ = std::thread([this] { work(); });
 }
 
@@ -221,9 +222,14 @@ void ChatService::learn() {
   if (!learned) log_warning("nothing was learned from a question: {}", learned.error().message);
 }
 
+const std::string& ChatService::meant_by(const std::string& name) const {
+  const auto alias = options_.aliases.find(name);
+  return alias == options_.aliases.end() ? name : alias->second;
+}
+
 std::optional<RouteRequest> ChatService::routed(const ChatRequest& asked,
                                                 HttpExchange& exchange) {
-  const ModelName model = split_model(asked.model);
+  const ModelName model = split_model(meant_by(asked.model));
   if (!model.good) {
     refuse(exchange, 404, fmt::format("no model '{}'", asked.model), "model", "model_not_found");
     return std::nullopt;
@@ -258,8 +264,9 @@ void ChatService::explain(const ChatRequest& asked, HttpExchange& exchange) {
 
 // Always here: a text that is only to be found again is nobody else's business.
 void ChatService::embed(const EmbeddingsRequest& asked, HttpExchange& exchange) {
-  const bool any = asked.model == "auto" || asked.model == "local";
-  const std::string& variant = any ? options_.embeds : asked.model;
+  const std::string& meant = meant_by(asked.model);
+  const bool any = meant == "auto" || meant == "local";
+  const std::string& variant = any ? options_.embeds : meant;
   const bool known = any || std::find(models_.begin(), models_.end(), variant) != models_.end();
   if (variant.empty() || variant == "remote" || !known) {
     return refuse(exchange, 404, fmt::format("no local model '{}' to embed with", asked.model),

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,6 +32,7 @@ namespace ac {
 struct ServiceOptions {
   GenerateOptions generate{};        // what a request does not say
   std::optional<std::string> pin{};  // what "auto" stands for, as RouteRequest::pin
+  std::map<std::string, std::string> aliases{};  // other names, and the models that they mean
   size_t queue = 32;                 // requests that wait
   std::chrono::milliseconds idle{3000};  // without a request, before anything is learned
   std::string version{};
@@ -71,6 +73,8 @@ class ChatService {
   void fail_with_error(HttpExchange& exchange, const Error& error);
   void work();
   void learn();
+  // `name` without an alias.
+  const std::string& meant_by(const std::string& name) const;
   // What the router is asked; nullopt: the model's name is none, and that has been said.
   std::optional<RouteRequest> routed(const ChatRequest& asked, HttpExchange& exchange);
   void answer(const ChatRequest& asked, HttpExchange& exchange);

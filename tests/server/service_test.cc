@@ -252,6 +252,17 @@ TEST_F(ServiceTest, ModelsHaveAnAddressEach) {
   EXPECT_THAT(get("/v1/modelsandmore"), StartsWith("HTTP/1.1 404"));
 }
 
+TEST_F(ServiceTest, ModelsMayHaveOtherNames) {
+  serve({.aliases = {{"gpt-4o", "auto"}, {"strict", "auto@0.9"}, {"small", "q4"}}});
+  const auto asked = [&](const std::string& model) {
+    return raw(R"({"model":")" + model + R"(","messages":[{"role":"user","content":"0.8"}]})");
+  };
+  EXPECT_THAT(asked("gpt-4o"), HasSubstr("x-agentcompress-route: local"));
+  EXPECT_THAT(asked("strict"), HasSubstr("x-agentcompress-variant: q8"));
+  EXPECT_THAT(asked("small"), HasSubstr("x-agentcompress-reason: pinned"));
+  EXPECT_THAT(get("/v1/models"), HasSubstr(R"("id":"gpt-4o")"));
+}
+
 TEST_F(ServiceTest, CountsWhatItDoes) {
   serve();
   raw(body_of(kEasy));
