@@ -258,7 +258,7 @@ TEST_F(ServiceTest, ModelsMayHaveOtherNames) {
     return raw(R"({"model":")" + model + R"(","messages":[{"role":"user","content":"0.8"}]})");
   };
   EXPECT_THAT(asked("gpt-4o"), HasSubstr("x-agentcompress-route: local"));
-  EXPECT_THAT(asked("strict"), HasSubstr("x-agentcompress-variant: q8"));
+  EXPECT_THAT(asked("strict"), HasSubstr("x-agentcompress-variant: f16"));
   EXPECT_THAT(asked("small"), HasSubstr("x-agentcompress-reason: pinned"));
   EXPECT_THAT(get("/v1/models"), HasSubstr(R"("id":"gpt-4o")"));
 }
