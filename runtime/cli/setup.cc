@@ -187,6 +187,10 @@ int64_t days_ago_ms(int64_t days) {
   return day_start_ms(now.count()) - days * kDayMs;
 }
 
+LedgerSpan last_days(int64_t days) {
+  return days > 0 ? LedgerSpan{.from_ms = days_ago_ms(days - 1)} : LedgerSpan{};
+}
+
 TokenPrices full_model_prices(const Settings& settings) {
   const TokenPrices asked = {
       .usd_per_million_prompt_tokens = settings.number("remote.usd_per_million_prompt_tokens"),

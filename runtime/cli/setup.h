@@ -63,6 +63,8 @@ Result<std::shared_ptr<Ledger>> open_ledger(const Invocation& invocation,
                                             const Settings& settings);
 // When the day (UTC) began that lies `days` before today's.
 int64_t days_ago_ms(int64_t days);
+// Today and the days before it, `days` in all; 0: all there are.
+LedgerSpan last_days(int64_t days);
 // Of [remote], or else what its accelerator costs by [cost].
 TokenPrices full_model_prices(const Settings& settings);
 // Where what was learned from use is kept; empty without a home folder.

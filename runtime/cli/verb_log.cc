@@ -84,9 +84,7 @@ Result<int> run_export(const Invocation& invocation) {
   AC_TRY(const int64_t days, invocation.integer("--days", 0, 0, 100'000));
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY(const std::shared_ptr<Ledger> ledger, open_ledger(invocation, settings));
-  LedgerSpan span;
-  if (days > 0) span.from_ms = days_ago_ms(days - 1);
-  AC_TRY(const std::vector<LedgerRow> rows, ledger->rows(span));
+  AC_TRY(const std::vector<LedgerRow> rows, ledger->rows(last_days(days)));
   std::string text;
   if (invocation.has("--json")) {
     for (const LedgerRow& row : rows) text += json_line(row_to_json(row)) + "\n";

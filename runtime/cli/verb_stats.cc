@@ -22,9 +22,7 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(const int64_t days, invocation.integer("--days", 30, 0, 100'000));
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY(const std::shared_ptr<Ledger> ledger, open_ledger(invocation, settings));
-  LedgerSpan span;
-  if (days > 0) span.from_ms = days_ago_ms(days - 1);
-  AC_TRY(const std::vector<LedgerRow> rows, ledger->rows(span));
+  AC_TRY(const std::vector<LedgerRow> rows, ledger->rows(last_days(days)));
   const LedgerSummary summary = summary_of(rows);
   if (const auto file = invocation.value("--plot")) {
     AC_TRY_STATUS(write_file(*file, summary_svg(summary)));
