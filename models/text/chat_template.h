@@ -20,6 +20,9 @@ namespace ac {
 struct ChatMessage {
   std::string role;  // "system", "user", "assistant", "tool"
   std::string content;
+  // What the remote is told instead of both: the message as a JSON object, where it calls functions or
+  // tells what one has said. Empty: role and content are all.
+  std::string wire = {};
 };
 
 struct ChatTemplateInput {

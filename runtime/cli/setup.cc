@@ -380,6 +380,8 @@ std::string_view reason_words(RouteReason reason) {
       return "a local draft failed its checks";
     case RouteReason::kBudget:
       return "hard, but no more may be spent";
+    case RouteReason::kTools:
+      return "functions may be called";
   }
   return "";
 }

@@ -96,6 +96,15 @@ void watch_interrupts(SecondInterrupt second) {
   sigaction(SIGINT, &action, nullptr);
 }
 
+void watch_terminations() {
+  watch_interrupts();
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigemptyset(&action.sa_mask);
+  for (const int signal : {SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+}
+
 struct Waiting::State {
   std::mutex mutex;
   std::condition_variable changed;

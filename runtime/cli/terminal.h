@@ -48,6 +48,8 @@ CancelFlag& interrupted();
 // the first not be heeded, or raises the flag again.
 enum class SecondInterrupt { kEndsProcess, kRaisesFlag };
 void watch_interrupts(SecondInterrupt second = SecondInterrupt::kEndsProcess);
+// And for what else asks a server to end: SIGTERM and SIGHUP.
+void watch_terminations();
 
 // The one table of exit codes: 0 done, 2 bad input or usage, 130 interrupted, 1 anything else.
 inline constexpr int kExitInterrupted = 130;

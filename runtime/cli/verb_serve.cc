@@ -92,7 +92,7 @@ Result<int> run(const Invocation& invocation) {
   note_line(fmt::format("http://{}{}{}:{}/v1 is ready{}", v6 ? "[" : "", http.address,
                         v6 ? "]" : "", server->port(),
                         settings.yes("privacy.offline") ? "; offline only" : ""));
-  watch_interrupts();
+  watch_terminations();
   std::atomic<bool> ended = false;
   std::thread watcher([&] {
     while (!ended && !interrupted().raised()) std::this_thread::sleep_for(kLook);

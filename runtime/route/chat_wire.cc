@@ -7,6 +7,7 @@
 namespace ac {
 namespace {
 
+constexpr int64_t kMaxToolCalls = 128;
 constexpr size_t kMessageBytes = 200;
 constexpr size_t kNameBytes = 128;
 constexpr size_t kMaxModels = 10000;
@@ -99,8 +100,12 @@ std::string chat_request_body(std::string_view model, const RemoteRequest& reque
   OrderedJson messages = OrderedJson::array();
   for (const ChatMessage& message : request.messages) {
     OrderedJson entry;
-    entry["role"] = message.role;
-    entry["content"] = message.content;
+    if (message.wire.empty()) {
+      entry["role"] = message.role;
+      entry["content"] = message.content;
+    } else {
+      entry = OrderedJson::parse(message.wire, nullptr, false);
+    }
     messages.push_back(std::move(entry));
   }
   body["messages"] = std::move(messages);
@@ -111,6 +116,10 @@ std::string chat_request_body(std::string_view model, const RemoteRequest& reque
   if (!request.stop.empty()) body["stop"] = request.stop;
   if (!request.response_format.empty()) {
     body["response_format"] = OrderedJson::parse(request.response_format, nullptr, false);
+  }
+  if (!request.tools.empty()) body["tools"] = OrderedJson::parse(request.tools, nullptr, false);
+  if (!request.tool_choice.empty()) {
+    body["tool_choice"] = OrderedJson::parse(request.tool_choice, nullptr, false);
   }
   body["stream"] = true;
   body["stream_options"]["include_usage"] = true;
@@ -205,6 +214,44 @@ void AnswerReader::read_usage(const Json& chunk) {
   answer_.completion_tokens = *completion;
 }
 
+// A stream names a call once, by its place in the list, and then sends pieces of its arguments.
+Status AnswerReader::read_calls(const Json& delta) {
+  const Json* calls = json_find(delta, "tool_calls");
+  if (calls == nullptr) return {};
+  if (!calls->is_array()) {
+    return fail(ErrorCode::kRemote, "event {}: 'tool_calls' is not a list", n_events_);
+  }
+  for (size_t i = 0; i < calls->size(); ++i) {
+    const Json& piece = (*calls)[i];
+    const Result<int64_t> index = piece.is_object()
+                                      ? json_integer(piece, "index", 0, kMaxToolCalls - 1)
+                                      : Result<int64_t>(Error{});
+    const size_t at = index ? static_cast<size_t>(*index) : i;
+    if (!piece.is_object() || at >= static_cast<size_t>(kMaxToolCalls)) {
+      return fail(ErrorCode::kRemote, "event {}: a call that cannot be read", n_events_);
+    }
+    if (answer_.tool_calls.size() <= at) answer_.tool_calls.resize(at + 1);
+    ToolCall& call = answer_.tool_calls[at];
+    const auto add = [&](const Json& object, const char* name, std::string& to) {
+      if (const Result<std::string> text = json_string(object, name)) {
+        to += *text;
+        n_call_bytes_ += text->size();
+      }
+    };
+    if (call.id.empty()) add(piece, "id", call.id);
+    if (const Json* function = json_find(piece, "function");
+        function != nullptr && function->is_object()) {
+      if (call.name.empty()) add(*function, "name", call.name);
+      add(*function, "arguments", call.arguments);
+    }
+    if (n_call_bytes_ > max_text_bytes_) {
+      return fail(ErrorCode::kRemote, "calls of more than {} bytes, far beyond max_tokens",
+                  max_text_bytes_);
+    }
+  }
+  return {};
+}
+
 // One chunk of a stream, or a whole body: they differ in "delta" or "message" only.
 Status AnswerReader::on_event(std::string_view data) {
   if (done_) return {};
@@ -244,6 +291,7 @@ Status AnswerReader::on_event(std::string_view data) {
   const Json* delta = json_find(*choice, "delta");
   if (delta == nullptr) delta = json_find(*choice, "message");
   if (delta == nullptr || !delta->is_object()) return {};
+  AC_TRY_STATUS(read_calls(*delta));
   const Json* content = json_find(*delta, "content");
   if (content == nullptr) return {};
   if (!content->is_string()) {

@@ -62,11 +62,13 @@ class AnswerReader {
   Status on_event(std::string_view data);
   Status add_text(std::string_view piece);
   void read_usage(const Json& chunk);
+  Status read_calls(const Json& delta);
 
   SseParser parser_;
   uint64_t max_text_bytes_;
   std::function<bool(std::string_view)> on_text_;
   RemoteAnswer answer_;
+  uint64_t n_call_bytes_ = 0;
   int64_t n_events_ = 0;
   bool done_ = false;
   bool relayed_ = false;

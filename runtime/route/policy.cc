@@ -112,6 +112,16 @@ Result<Route> remote_or_nothing(RouteReason reason, const PolicyInput& input) {
               why_no_remote(state));
 }
 
+Result<Route> decide_with_tools(const PolicyInput& input) {
+  constexpr std::string_view kOnly = "functions can be called by the full model alone";
+  if (input.pinned && *input.pinned != "remote") {
+    return fail(ErrorCode::kUnsupported, "{}, and '{}' was asked for by name", kOnly, *input.pinned);
+  }
+  const RemoteState state = remote_state(input);
+  if (may_try(state)) return remote(nullptr, RouteReason::kTools, input);
+  return fail(ErrorCode::kUnsupported, "{}, and {}", kOnly, why_no_remote(state));
+}
+
 Result<Route> decide_pinned(const PolicyInput& input) {
   const std::string& pinned = *input.pinned;
   const Candidate* best = best_fitting(input);
@@ -165,11 +175,14 @@ std::string_view route_reason_name(RouteReason reason) {
       return "doubted";
     case RouteReason::kBudget:
       return "budget";
+    case RouteReason::kTools:
+      return "tools";
   }
   return "unknown";
 }
 
 Result<Route> decide(const PolicyInput& input) {
+  if (input.has_tools) return decide_with_tools(input);
   if (input.pinned) return decide_pinned(input);
   if (input.locals.empty()) return remote_or_nothing(RouteReason::kNoLocal, input);
   const Candidate* best = best_fitting(input);

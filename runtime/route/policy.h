@@ -25,6 +25,7 @@ enum class RouteReason {
   kNoLocal,       // there is no local variant at all
   kDoubted,       // a local draft failed its checks
   kBudget,        // a hard prompt, but no more may be spent: answered locally
+  kTools,         // functions to call: that is the full model's business
 };
 std::string_view route_reason_name(RouteReason reason);
 
@@ -52,6 +53,7 @@ struct PolicyInput {
   bool offline = false;
   bool remote_reachable = true;         // as last seen; only a failed call makes it false
   bool may_spend = true;                // the budget has room for the question
+  bool has_tools = false;               // functions may be called
   std::optional<std::string> pinned{};  // a variant's id, "local" or "remote"
 };
 
@@ -90,6 +92,7 @@ struct Decision {
 // "Fits" looks at n_context alone; "best" is the last of those that fit; the remote is usable when
 // configured, not offline, reachable and within the budget.
 //
+//   functions may be called   remote, and nothing in its place                    tools
 //   pinned = a variant's id   that variant                                        pinned
 //   pinned = "local"          the one that will do, else the best                 pinned
 //   pinned = "remote"         remote                                              pinned
@@ -111,7 +114,8 @@ struct Decision {
 // Errors: kNotFound (a pinned variant that does not exist; "local" without any), kInvalidArgument
 // (neither a local variant nor a usable remote; "remote" while offline, with none configured or over
 // the budget),
-// kContextFull (the prompt fits no local variant, or not the pinned one, and no remote may answer).
+// kContextFull (the prompt fits no local variant, or not the pinned one, and no remote may answer),
+// kUnsupported (functions, and no remote that may answer, or something local is pinned).
 Result<Route> decide(const PolicyInput& input);
 
 // What candidates_for needs to know of a variant.

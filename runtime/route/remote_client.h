@@ -23,6 +23,7 @@
 #include "runtime/core/cancel.h"
 #include "runtime/core/clock.h"
 #include "runtime/core/result.h"
+#include "runtime/route/tool_call.h"
 
 namespace ac {
 
@@ -60,6 +61,7 @@ struct RemoteRequest {
   uint64_t seed = 0;  // sent only with a temperature above 0, its lowest 63 bits
   std::vector<std::string> stop;
   std::string response_format{};  // a JSON object as chat completions have it; empty: text
+  std::string tools{}, tool_choice{};  // JSON, as chat completions have them; empty: none
   std::function<bool(std::string_view piece)> on_text;  // false stops
   const CancelFlag* cancel = nullptr;
 };
@@ -68,6 +70,7 @@ struct RemoteAnswer {
   std::string text;
   std::string model;  // as the server names it, safe to print
   std::string finish_reason;
+  std::vector<ToolCall> tool_calls{};
   bool usage_known = false;   // false: the server counted no tokens; both counts and the cost are 0
   int64_t prompt_tokens = 0;  // counted by the server
   int64_t completion_tokens = 0;

@@ -308,6 +308,8 @@ Result<RoutedAnswer> Router::State::ask_remote(Journey& journey, double& spent) 
                               .seed = generate.sampler.seed,
                               .stop = generate.stop,
                               .response_format = journey.request.response_format,
+                              .tools = journey.request.tools,
+                              .tool_choice = journey.request.tool_choice,
                               .on_text = journey.relay.callback(),
                               .cancel = generate.cancel};
   Result<RemoteAnswer> remote_answer = remote_client->complete(request);
@@ -337,6 +339,7 @@ Result<RoutedAnswer> Router::State::ask_remote(Journey& journey, double& spent) 
   answer.receipt.finish = remote_answer->finish_reason;
   if (!remote_answer->usage_known) add_note(&answer.receipt.note, kNotCounted);
   answer.text = std::move(remote_answer->text);
+  answer.tool_calls = std::move(remote_answer->tool_calls);
   return answer;
 }
 
@@ -517,6 +520,7 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
                     .offline = state_->options.offline,
                     .remote_reachable = !state_->client_error.has_value() &&
                                         (state_->client == nullptr || state_->client->available()),
+                    .has_tools = !request.tools.empty(),
                     .pinned = request.pin};
   if (raw && !input.pinned.has_value()) input.pinned = "local";
   AC_TRY(decision.route, ac::decide(input));

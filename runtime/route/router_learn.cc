@@ -24,7 +24,8 @@ void Router::State::note_lesson(const Journey& journey, const RoutedAnswer& answ
   const RouteRequest& request = journey.request;
   const Decision& decision = journey.decision;
   if (learner == nullptr || decision.gate != GateKind::kNgram || request.pin.has_value() ||
-      request.raw_prompt.has_value() || request.options.grammar != nullptr || !is_whole(answer)) {
+      request.raw_prompt.has_value() || request.options.grammar != nullptr || !request.tools.empty() ||
+      !is_whole(answer)) {
     return;
   }
   // A sampled answer says less of its prompt than a greedy one.

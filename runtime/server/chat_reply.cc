@@ -17,6 +17,20 @@ OrderedJson usage_of(const Receipt& receipt) {
           {"cost", receipt.cost_usd}};
 }
 
+// `indexed`: as pieces of a stream have them.
+OrderedJson calls_of(const RoutedAnswer& answer, bool indexed) {
+  OrderedJson calls = OrderedJson::array();
+  for (const ToolCall& call : answer.tool_calls) {
+    OrderedJson one = OrderedJson::object();
+    if (indexed) one["index"] = calls.size();
+    one["id"] = call.id;
+    one["type"] = "function";
+    one["function"] = {{"name", call.name}, {"arguments", call.arguments}};
+    calls.push_back(std::move(one));
+  }
+  return calls;
+}
+
 std::string event(const OrderedJson& data) { return "data: " + json_line(data) + "\n\n"; }
 
 }  // namespace
@@ -56,10 +70,16 @@ std::string ChatForm::opening() {
 std::string ChatForm::piece(std::string_view text) { return event(chunk(choice(text, ""))); }
 
 std::string ChatForm::closing(const RoutedAnswer& answer) {
-  OrderedJson last = chunk(choice("", finish_reason_of(answer.receipt)));
+  std::string text;
+  if (!answer.tool_calls.empty()) {
+    OrderedJson calling = choice("", "");
+    calling[0]["delta"]["tool_calls"] = calls_of(answer, true);
+    text += event(chunk(std::move(calling)));
+  }
+  OrderedJson last = chunk(choice("", finish_reason_of(answer)));
   last["model"] = answer.receipt.model;
   last["agentcompress"] = answer.receipt.to_json();
-  std::string text = event(last);
+  text += event(last);
   if (include_usage_) {
     OrderedJson counted = chunk(OrderedJson::array());
     counted["model"] = answer.receipt.model;
@@ -77,12 +97,15 @@ std::string ChatForm::broken(int status, std::string_view message, std::string_v
 std::string ChatForm::whole(const RoutedAnswer& answer) {
   OrderedJson one{{"index", 0}};
   if (is_chat_) {
-    one["message"] = {{"role", "assistant"}, {"content", answer.text}};
+    const bool only_calls = answer.text.empty() && !answer.tool_calls.empty();
+    one["message"] = {{"role", "assistant"},
+                      {"content", only_calls ? OrderedJson(nullptr) : OrderedJson(answer.text)}};
+    if (!answer.tool_calls.empty()) one["message"]["tool_calls"] = calls_of(answer, false);
   } else {
     one["text"] = answer.text;
   }
   one["logprobs"] = nullptr;
-  one["finish_reason"] = finish_reason_of(answer.receipt);
+  one["finish_reason"] = finish_reason_of(answer);
   return json_line(OrderedJson{{"id", head_.id},
                                {"object", is_chat_ ? "chat.completion" : "text_completion"},
                                {"created", head_.created},

@@ -109,6 +109,12 @@ std::optional<ChatRefusal> read_messages(const Json& object, const char* list,
       return refused(where,
                      fmt::format("'{}' is a {}, expected an object", where, message.type_name()));
     }
+    auto item = read_call_item(OrderedJson(message));
+    if (!item) return refused(where, item.error().message);
+    if (*item) {
+      out.push_back(std::move(**item));
+      continue;
+    }
     if (const Json* type = json_find(message, "type"); type != nullptr && *type != "message") {
       return refused(where + ".type", fmt::format("only messages can be read here ('{}.type')", where));
     }
@@ -157,30 +163,47 @@ std::optional<ChatRefusal> read_unsupported(const Json& object) {
     return value != nullptr && *value != harmless;
   };
   if (asks("n", 1)) return refused("n", "one answer can be made, not several ('n')");
-  if (const Json* tools = json_find(object, "tools"); tools != nullptr && !tools->empty()) {
-    return refused("tools", "functions cannot be called here ('tools')");
-  }
   if (asks("logprobs", false)) return refused("logprobs", "'logprobs' cannot be given");
   return std::nullopt;
 }
 
-// `path`: where in the body it is, for messages, fields joined by dots. The body is read once more,
-// with the order of its properties, in which a schema wants them.
-std::optional<ChatRefusal> read_format(std::string_view body, const std::string& path,
+// `path`: where in the body it is, fields joined by dots. -> nothing where there is nothing.
+std::optional<ChatRefusal> read_format(const OrderedJson& body, const std::string& path,
                                        ResponseFormat& out) {
-  OrderedJson at = OrderedJson::parse(body, nullptr, false);
+  const OrderedJson* at = &body;
   std::string_view rest = path;
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('.'), rest.size());
-    const std::string name(rest.substr(0, end));
-    if (!at.is_object() || !at.contains(name) || at[name].is_null()) return std::nullopt;
-    OrderedJson inner = std::move(at[name]);
-    at = std::move(inner);
+    const auto inner = at->is_object() ? at->find(std::string(rest.substr(0, end))) : at->end();
+    if (inner == at->end() || inner->is_null()) return std::nullopt;
+    at = &*inner;
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
-  auto format = read_response_format(at);
+  auto format = read_response_format(*at);
   if (!format) return refused(path, fmt::format("'{}': {}", path, format.error().message));
   out = std::move(*format);
+  return std::nullopt;
+}
+
+// What is read once more with the order of its fields: the form of the answer, in which a schema wants
+// its properties, and functions, which go on to the remote. `list`: the field with the messages, of
+// which the first is `first` in the request.
+std::optional<ChatRefusal> read_in_order(std::string_view text, const char* list, size_t first,
+                                         const std::string& format_path, ChatRequest& request) {
+  const OrderedJson body = OrderedJson::parse(text, nullptr, false);
+  if (auto wrong = read_format(body, format_path, request.format)) return wrong;
+  auto tools = read_tools(body);
+  if (!tools) return refused("tools", tools.error().message);
+  request.tools = std::move(*tools);
+  const auto messages = body.find(list);
+  if (messages == body.end() || !messages->is_array()) return std::nullopt;
+  for (size_t i = 0; i < messages->size() && first + i < request.messages.size(); ++i) {
+    ChatMessage& message = request.messages[first + i];
+    if (!message.wire.empty()) continue;
+    if (const Status read = read_calls((*messages)[i], message); !read) {
+      return refused(fmt::format("{}[{}]", list, i), read.error().message);
+    }
+  }
   return std::nullopt;
 }
 
@@ -267,7 +290,7 @@ std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) 
   if (auto wrong = read_model(object, request.model)) return *wrong;
   if (auto wrong = read_messages(object, "messages", request.messages)) return *wrong;
   if (auto wrong = read_unsupported(object)) return *wrong;
-  if (auto wrong = read_format(body, "response_format", request.format)) return *wrong;
+  if (auto wrong = read_in_order(body, "messages", 0, "response_format", request)) return *wrong;
   if (auto wrong = read_how(object, request)) return *wrong;
   return request;
 }
@@ -307,6 +330,7 @@ std::variant<ChatRequest, ChatRefusal> read_responses_request(std::string_view b
     if (text == nullptr) return refused("instructions", "'instructions' must be a string");
     request.messages.push_back({"system", *text});
   }
+  const size_t n_before = request.messages.size();
   const Json* input = json_find(object, "input");
   if (input != nullptr && input->is_string()) {
     request.messages.push_back({"user", input->get_ref<const std::string&>()});
@@ -318,10 +342,7 @@ std::variant<ChatRequest, ChatRefusal> read_responses_request(std::string_view b
       return refused(stored, fmt::format("nothing is stored here that '{}' could mean", stored));
     }
   }
-  if (const Json* tools = json_find(object, "tools"); tools != nullptr && !tools->empty()) {
-    return refused("tools", "functions cannot be called here ('tools')");
-  }
-  if (auto wrong = read_format(body, "text.format", request.format)) return *wrong;
+  if (auto wrong = read_in_order(body, "input", n_before, "text.format", request)) return *wrong;
   if (auto wrong = read_how(object, request)) return *wrong;
   return request;
 }

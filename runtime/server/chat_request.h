@@ -12,6 +12,7 @@
 #include "models/text/chat_template.h"
 #include "runtime/core/result.h"
 #include "runtime/server/response_format.h"
+#include "runtime/server/tools_request.h"
 
 namespace ac {
 
@@ -28,6 +29,7 @@ struct ChatRequest {
   std::vector<std::string> stop;
   std::string workflow{};  // metadata.agentcompress_workflow; empty: none
   ResponseFormat format{};
+  RequestedTools tools{};
 };
 
 // What a client did wrong, as its error object has it.
@@ -39,13 +41,13 @@ struct ChatRefusal {
 };
 
 // Fields that change nothing here (user, metadata, ...) are accepted and ignored; one that would
-// change the answer and cannot be honoured (tools, n > 1, logprobs, images) is refused.
+// change the answer and cannot be honoured (n > 1, logprobs, images) is refused.
 std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body);
 // `prompt` is a string or a list of one; tokens instead of text are refused, and so is what would
 // change the answer and cannot be honoured (n or best_of > 1, echo, suffix, logprobs).
 std::variant<ChatRequest, ChatRefusal> read_completion_request(std::string_view body);
 // `input` is a text or a list of messages, `instructions` come before it. Nothing is stored, so what
-// refers to something stored is refused, as are tools and what they called.
+// refers to something stored is refused.
 std::variant<ChatRequest, ChatRefusal> read_responses_request(std::string_view body);
 // A chat request, or `prompt` alone; without `model` it is "auto".
 std::variant<ChatRequest, ChatRefusal> read_route_request(std::string_view body);

@@ -33,9 +33,10 @@ class ReplyForm {
   ReplyHead head_;
 };
 
-// "stop" or "length" of a receipt.
-inline std::string_view finish_reason_of(const Receipt& receipt) {
-  return receipt.finish == "length" ? "length" : "stop";
+// "stop", "length" or "tool_calls".
+inline std::string_view finish_reason_of(const RoutedAnswer& answer) {
+  if (!answer.tool_calls.empty()) return "tool_calls";
+  return answer.receipt.finish == "length" ? "length" : "stop";
 }
 
 }  // namespace ac

@@ -58,10 +58,17 @@ OrderedJson ResponsesForm::message(std::string_view status, OrderedJson content)
 OrderedJson ResponsesForm::finished(const RoutedAnswer& answer) const {
   const Receipt& receipt = answer.receipt;
   const bool is_cut = receipt.finish == "length";
-  OrderedJson object = response(
-      is_cut ? "incomplete" : "completed",
-      OrderedJson::array({message(is_cut ? "incomplete" : "completed",
-                                  OrderedJson::array({text_part(answer.text)}))}));
+  OrderedJson output = OrderedJson::array(
+      {message(is_cut ? "incomplete" : "completed", OrderedJson::array({text_part(answer.text)}))});
+  for (const ToolCall& call : answer.tool_calls) {
+    output.push_back({{"id", fmt::format("fc_{}_{}", item_, output.size())},
+                      {"type", "function_call"},
+                      {"status", "completed"},
+                      {"call_id", call.id},
+                      {"name", call.name},
+                      {"arguments", call.arguments}});
+  }
+  OrderedJson object = response(is_cut ? "incomplete" : "completed", std::move(output));
   if (is_cut) object["incomplete_details"] = {{"reason", "max_output_tokens"}};
   object["model"] = receipt.model;
   object["usage"] = {{"input_tokens", receipt.prompt_tokens},
@@ -97,9 +104,26 @@ std::string ResponsesForm::closing(const RoutedAnswer& answer) {
   text["text"] = answer.text;
   part["part"] = text_part(answer.text);
   const bool is_cut = answer.receipt.finish == "length";
-  return event("response.output_text.done", std::move(text)) +
-         event("response.content_part.done", std::move(part)) +
-         event("response.output_item.done", {{"output_index", 0}, {"item", object["output"][0]}}) +
+  std::string events =
+      event("response.output_text.done", std::move(text)) +
+      event("response.content_part.done", std::move(part)) +
+      event("response.output_item.done", {{"output_index", 0}, {"item", object["output"][0]}});
+  for (size_t i = 1; i < object["output"].size(); ++i) {
+    const OrderedJson& call = object["output"][i];
+    OrderedJson begun = call;
+    begun["status"] = "in_progress";
+    begun["arguments"] = "";
+    const OrderedJson place{{"item_id", call["id"]}, {"output_index", i}};
+    OrderedJson delta = place, done = place;
+    delta["delta"] = call["arguments"];
+    done["arguments"] = call["arguments"];
+    done["name"] = call["name"];
+    events += event("response.output_item.added", {{"output_index", i}, {"item", begun}}) +
+              event("response.function_call_arguments.delta", std::move(delta)) +
+              event("response.function_call_arguments.done", std::move(done)) +
+              event("response.output_item.done", {{"output_index", i}, {"item", call}});
+  }
+  return events +
          event(is_cut ? "response.incomplete" : "response.completed", {{"response", object}});
 }
 

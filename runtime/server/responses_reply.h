@@ -1,4 +1,4 @@
-// Answers of POST /v1/responses: one message of text, whole or as typed events.
+// Answers of POST /v1/responses: a message of text and calls of functions, whole or as typed events.
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
@@ -213,8 +214,24 @@ void ChatService::work() {
       job = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    if (!job.exchange->gone().raised()) job.work(*job.exchange);
+    if (job.exchange->gone().raised()) continue;
+    // What a library throws costs one request and not the server.
+    try {
+      job.work(*job.exchange);
+    } catch (const std::bad_alloc&) {
+      give_up(*job.exchange, 503, "there is no memory for this request", "insufficient_memory");
+    } catch (const std::exception& error) {
+      log_warning("a request failed: {}", error.what());
+      give_up(*job.exchange, 500, "the request failed inside the server", "internal_error");
+    }
   }
+}
+
+// Says so where nothing has been said yet, and ends what has begun.
+void ChatService::give_up(HttpExchange& exchange, int status, std::string_view message,
+                          std::string_view code) {
+  refuse(exchange, status, message, "", code);
+  exchange.finish();
 }
 
 void ChatService::learn() {
@@ -248,6 +265,8 @@ std::optional<RouteRequest> ChatService::routed(const ChatRequest& asked,
   if (!asked.stop.empty()) request.options.stop = asked.stop;
   request.options.grammar = asked.format.grammar;
   request.response_format = asked.format.wire;
+  request.tools = asked.tools.tools;
+  request.tool_choice = asked.tools.tool_choice;
   return request;
 }
 

@@ -70,6 +70,7 @@ class ChatService {
   void list_models(std::string_view id, HttpExchange& exchange);
   void refuse(HttpExchange& exchange, int status, std::string_view message,
               std::string_view param = {}, std::string_view code = {});
+  void give_up(HttpExchange& exchange, int status, std::string_view message, std::string_view code);
   void fail_with_error(HttpExchange& exchange, const Error& error);
   void work();
   void learn();

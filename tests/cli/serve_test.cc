@@ -64,6 +64,17 @@ TEST_F(Serve, IsTheRemoteOfAnotherProcess) {
   EXPECT_EQ(run(ask).exit_code, 1);
 }
 
+TEST_F(Serve, EndsWhenItIsToldTo) {
+  for (const int signal : {SIGTERM, SIGHUP}) {
+    serve();
+    ASSERT_EQ(kill(pid_, signal), 0);
+    EXPECT_EQ(wait_for(pid_), 0) << signal;
+    pid_ = -1;
+    close(err_);
+    err_ = -1;
+  }
+}
+
 TEST_F(Serve, SlipsAreNamed) {
   expect_refused({"serve", "--model", model_, "--server-address", "0.0.0.0"},
                  "expected 127.0.0.1 or ::1");

@@ -29,11 +29,16 @@ TEST(ChatRequestBody, IsExactlyThis) {
   request.seed = 0xffffffffffffffffu;
   request.stop = {"END", "\n\n"};
   request.response_format = R"({"type":"json_object"})";
+  request.messages.push_back({"tool", "7", R"({"role":"tool","tool_call_id":"c","content":"7"})"});
+  request.tools = R"([{"type":"function","function":{"name":"f"}}])";
+  request.tool_choice = R"("auto")";
   EXPECT_EQ(chat_request_body("big-1", request),
             R"({"model":"big-1","messages":[{"role":"system","content":"Be \"brief\"\n"},)"
-            R"({"role":"user","content":"α?"},{"role":"assistant","content":""}],"max_tokens":7,)"
+            R"({"role":"user","content":"α?"},{"role":"assistant","content":""},)"
+            R"({"role":"tool","tool_call_id":"c","content":"7"}],"max_tokens":7,)"
             R"("temperature":0.7,"top_p":0.95,"seed":9223372036854775807,"stop":["END","\n\n"],)"
             R"("response_format":{"type":"json_object"},)"
+            R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"auto",)"
             R"("stream":true,"stream_options":{"include_usage":true}})");
 }
 
@@ -221,6 +226,48 @@ TEST(AnswerReader, AWholeBody) {
     AnswerReader cut(10, nullptr);
     EXPECT_FALSE(cut.feed_json(body.substr(0, n)).has_value()) << n;
   }
+}
+
+TEST(AnswerReader, CallsComeInPieces) {
+  AnswerReader reader(50, nullptr);
+  for (const char* delta :
+       {R"({"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"c1","type":"function",
+            "function":{"name":"weather","arguments":""}}]})",
+        R"({"tool_calls":[{"index":0,"function":{"arguments":"{\"at\":"}}]})",
+        R"({"tool_calls":[{"index":1,"id":"c2","function":{"name":"time","arguments":"{}"}}]})",
+        R"({"tool_calls":[{"index":0,"function":{"arguments":"\"Bern\"}"}}]})"}) {
+    std::string line = fmt::format(R"({{"choices":[{{"index":0,"delta":{}}}]}})", delta);
+    std::erase(line, '\n');
+    ASSERT_TRUE(reader.feed_stream("data: " + line + "\n\n"));
+  }
+  ASSERT_TRUE(reader.feed_stream(
+      "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n"
+      "data: [DONE]\n\n"));
+  const auto answer = reader.finish();
+  ASSERT_TRUE(answer);
+  ASSERT_EQ(answer->tool_calls.size(), 2u);
+  EXPECT_EQ(answer->tool_calls[0].id, "c1");
+  EXPECT_EQ(answer->tool_calls[0].name, "weather");
+  EXPECT_EQ(answer->tool_calls[0].arguments, R"({"at":"Bern"})");
+  EXPECT_EQ(answer->tool_calls[1].name, "time");
+  AnswerReader whole(50, nullptr);
+  ASSERT_TRUE(whole.feed_json(
+      R"({"choices":[{"message":{"content":null,"tool_calls":[{"id":"c","function":{"name":"f",
+          "arguments":"{}"}}]},"finish_reason":"tool_calls"}]})"));
+  EXPECT_EQ(whole.finish()->tool_calls[0].name, "f");
+  for (const char* bad : {R"(7)", R"([7])", R"([{"index":128}])"}) {
+    AnswerReader broken(50, nullptr);
+    const Status status = broken.feed_json(
+        fmt::format(R"({{"choices":[{{"message":{{"tool_calls":{}}}}}]}})", bad));
+    EXPECT_EQ(status.has_value(), std::string_view(bad).find("128") != std::string_view::npos) << bad;
+  }
+  AnswerReader endless(1, nullptr);
+  Status status;
+  const std::string piece =
+      R"(data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":")" +
+      std::string(1000, 'x') + "\"}}]}}]}\n\n";
+  for (int i = 0; i < 20 && status; ++i) status = endless.feed_stream(piece);
+  EXPECT_FALSE(status) << "far beyond what was asked for";
 }
 
 TEST(ModelIds, OnlyStringsAndOnlyPrintable) {

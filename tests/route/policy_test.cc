@@ -48,6 +48,7 @@ std::vector<Case> cases() {
   const auto unconfigured = [](PolicyInput& in) { in.remote_configured = false; };
   const auto down = [](PolicyInput& in) { in.remote_reachable = false; };
   const auto blind = [](PolicyInput& in) { in.has_prediction = false; };
+  const auto tools = [](PolicyInput& in) { in.has_tools = true; };
   const auto gain = [](double allowance) {
     return [allowance](PolicyInput& in) { in.allowance = allowance; };
   };
@@ -79,6 +80,13 @@ std::vector<Case> cases() {
       {"hard, remote down", hard, with(kOnline, down), "local q8 remote_down degraded"},
       {"hard, offline and down", hard, with(with(kOnline, offline), down),
        "local q8 offline degraded"},
+      {"functions", easy, with(kOnline, tools), "remote - tools"},
+      {"functions, remote down: tried", easy, with(with(kOnline, tools), down), "remote - tools"},
+      {"functions, remote pinned", easy, with(with(kOnline, tools), pin("remote")),
+       "remote - tools"},
+      {"functions, a variant pinned", easy, with(with(kOnline, tools), pin("q4")), "unsupported"},
+      {"functions, offline", easy, with(with(kOnline, tools), offline), "unsupported"},
+      {"functions, no remote", easy, with(with(kOnline, tools), unconfigured), "unsupported"},
       {"easy, offline", easy, with(kOnline, offline), "local q4 confident"},
       {"easy, remote down", easy, with(kOnline, down), "local q4 confident"},
       {"not a number", two(kNaN, kNaN), kOnline, "remote q8 not_confident"},

@@ -45,6 +45,7 @@ struct World {
   bool remote_available = true;
   bool usage_known = true;
   std::optional<RemoteRequest> remote_request;
+  std::vector<ToolCall> tool_calls;  // of the remote
 };
 
 
@@ -175,6 +176,7 @@ class FakeRemote final : public RemoteClient {
     if (world_->remote_error) return *world_->remote_error;
     out.model = "big-1-2026";
     out.finish_reason = "stop";
+    out.tool_calls = world_->tool_calls;
     out.usage_known = world_->usage_known;
     out.prompt_tokens = world_->usage_known ? 20 : 0;
     out.completion_tokens = world_->usage_known ? 3 : 0;

@@ -95,7 +95,10 @@ TEST(ChatRequest, MistakesAreNamed) {
       {WITH(R"("stop": "")"), "stop", "1 to 256"},
       {WITH(R"("stop": ["1","2","3","4","5"])"), "stop", "at most 4"},
       {WITH(R"("n": 2)"), "n", "one answer"},
-      {WITH(R"("tools": [{"type":"function"}])"), "tools", "functions"},
+      {WITH(R"("tools": [{"type":"function"}])"), "tools", "'name'"},
+      {WITH(R"("tools": 1)"), "tools", "a list"},
+      {WITH(R"("tools": [{"type":"function","function":{"name":"f"}}],"tool_choice":3)"), "tools",
+       "tool_choice"},
       {WITH(R"("logprobs": true)"), "logprobs", "logprobs"},
       {WITH(R"("response_format": "json")"), "response_format", "'type'"},
       {WITH(R"("response_format": {"type":"xml"})"), "response_format", "'xml'"},
@@ -135,6 +138,45 @@ TEST(ChatRequest, SchemasKeepTheirOrder) {
           "schema":{"const":1}}}})");
   ASSERT_NE(std::get_if<ChatRequest>(&of_response), nullptr);
   EXPECT_THAT(std::get<ChatRequest>(of_response).format.wire, HasSubstr(R"({"const":1})"));
+}
+
+TEST(ChatRequest, FunctionsAreRebuilt) {
+  const auto read = read_chat_request(
+      R"({"model":"m","messages":[{"role":"user","content":"x"},
+          {"role":"assistant","content":null,"secret":1,"tool_calls":[{"id":"c1","type":"function",
+           "extra":2,"function":{"name":"f","arguments":"{}"}}]},
+          {"role":"tool","tool_call_id":"c1","content":"7"}],
+          "tools":[{"type":"web_search"},{"type":"function","function":{"name":"f","description":"d",
+           "parameters":{"z":1,"a":2},"own":3}}],
+          "tool_choice":{"type":"function","function":{"name":"f"}}})");
+  const auto* request = std::get_if<ChatRequest>(&read);
+  ASSERT_NE(request, nullptr);
+  EXPECT_EQ(request->tools.tools,
+            R"([{"type":"function","function":{"name":"f","description":"d",)"
+            R"("parameters":{"z":1,"a":2}}}])");
+  EXPECT_EQ(request->tools.tool_choice, R"({"type":"function","function":{"name":"f"}})");
+  EXPECT_EQ(request->messages[0].wire, "");
+  EXPECT_EQ(request->messages[1].wire,
+            R"({"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function",)"
+            R"("function":{"name":"f","arguments":"{}"}}]})");
+  EXPECT_EQ(request->messages[2].wire, R"({"role":"tool","tool_call_id":"c1","content":"7"})");
+  const auto none = read_chat_request(
+      R"({"model":"m","messages":[{"role":"user","content":"x"}],"tool_choice":"none",
+          "tools":[{"type":"function","function":{"name":"f"}}]})");
+  EXPECT_EQ(std::get<ChatRequest>(none).tools.tools, "");
+  const auto response = read_responses_request(
+      R"({"model":"m","instructions":"i","input":[{"role":"user","content":"x"},
+          {"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},
+          {"type":"function_call_output","call_id":"c1","output":"7"}],
+          "tools":[{"type":"function","name":"f","parameters":{}}],"tool_choice":"required"})");
+  const auto* of_response = std::get_if<ChatRequest>(&response);
+  ASSERT_NE(of_response, nullptr);
+  ASSERT_EQ(of_response->messages.size(), 4u);
+  EXPECT_EQ(of_response->messages[2].wire, request->messages[1].wire);
+  EXPECT_EQ(of_response->messages[3].wire, request->messages[2].wire);
+  EXPECT_EQ(of_response->tools.tools,
+            R"([{"type":"function","function":{"name":"f","parameters":{}}}])");
+  EXPECT_EQ(of_response->tools.tool_choice, R"("required")");
 }
 
 }  // namespace

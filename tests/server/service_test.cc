@@ -188,6 +188,7 @@ TEST_F(ServiceTest, ResponsesAreMadeToo) {
        {R"("input":[])", R"("input":7)", R"("input":"a","previous_response_id":"resp_1")",
         R"("input":"a","tools":[{"type":"function"}])", R"("input":"a","instructions":1)",
         R"("input":[{"type":"function_call_output","output":"x"}])",
+        R"("input":[{"type":"item_reference","id":"x"}])",
         R"("input":"a","text":{"format":{"type":"json_schema"}})"}) {
     EXPECT_THAT(raw(fmt::format(R"({{"model":"auto",{}}})", wrong), "/v1/responses"),
                 StartsWith("HTTP/1.1 400"))
@@ -212,6 +213,31 @@ TEST_F(ServiceTest, SaysWhereAPromptWouldGo) {
   EXPECT_THAT(raw("{}", "/v1/route"), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(raw(R"({"prompt":"0.2","model":"none"})", "/v1/route"), StartsWith("HTTP/1.1 404"));
   EXPECT_EQ(world_.n_questions, 0) << "nobody was asked";
+}
+
+TEST_F(ServiceTest, FunctionsAreTheRemotesBusiness) {
+  serve();
+  world_.tool_calls = {{"c1", "weather", R"({"at":"Bern"})"}};
+  const std::string tools =
+      R"(,"tools":[{"type":"function","function":{"name":"weather","parameters":{}}}])";
+  const std::string whole = raw(body_of(kEasy, tools));
+  EXPECT_THAT(whole, HasSubstr("x-agentcompress-reason: tools\r\n"));
+  const Json json = *parse_json(whole.substr(whole.find("\r\n\r\n") + 4));
+  EXPECT_EQ(json["choices"][0]["finish_reason"], "tool_calls");
+  EXPECT_EQ(json["choices"][0]["message"]["tool_calls"][0]["function"]["name"], "weather");
+  const std::string stream = raw(body_of(kEasy, tools + R"(,"stream":true)"));
+  EXPECT_THAT(stream, HasSubstr(R"("tool_calls":[{"index":0,"id":"c1","type":"function")"));
+  EXPECT_THAT(stream, HasSubstr(R"("finish_reason":"tool_calls")"));
+  const std::string response = raw(
+      R"({"model":"auto","input":"0.8","stream":true,"tools":[{"type":"function","name":"weather"}]})",
+      "/v1/responses");
+  EXPECT_THAT(response, HasSubstr("event: response.function_call_arguments.done"));
+  EXPECT_THAT(response, HasSubstr(R"("call_id":"c1")"));
+  // No stopgap can call them.
+  EXPECT_THAT(raw(R"({"model":"q4","messages":[{"role":"user","content":"1"}])" + tools + "}"),
+              StartsWith("HTTP/1.1 400"));
+  world_.remote_error = Error{ErrorCode::kRemote, "connect: refused"};
+  EXPECT_THAT(raw(body_of(kEasy, tools)), StartsWith("HTTP/1.1 502"));
 }
 
 TEST_F(ServiceTest, TextsBecomeVectors) {
@@ -354,6 +380,18 @@ TEST_F(ServiceTest, AFailureInMidStreamIsAnEventAndNotAnEnd) {
   EXPECT_THAT(text, HasSubstr("the disk is gone"));
   EXPECT_THAT(text, HasSubstr("data: [DONE]"));
   EXPECT_EQ(text.find(R"("finish_reason":"stop")"), std::string::npos);
+}
+
+TEST_F(ServiceTest, WhatIsThrownCostsOneRequest) {
+  serve();
+  world_.on_generate = [] { throw std::bad_alloc(); };
+  const std::string text = raw(body_of(kEasy));
+  EXPECT_THAT(text, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(text, HasSubstr("insufficient_memory"));
+  world_.on_generate = [] { throw std::runtime_error("a library's own"); };
+  EXPECT_THAT(raw(body_of(kEasy)), StartsWith("HTTP/1.1 500"));
+  world_.on_generate = nullptr;
+  EXPECT_THAT(raw(body_of(kEasy)), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(ServiceTest, AFullQueueSaysSo) {
