@@ -88,11 +88,12 @@ Result<int> run(const Invocation& invocation) {
                service.handle(std::move(request), std::move(exchange));
              }));
   service.set_guard({.port = server->port()});
+  // Before anybody may know that it is there, and end it.
+  watch_terminations();
   const bool v6 = http.address.find(':') != std::string::npos;
   note_line(fmt::format("http://{}{}{}:{}/v1 is ready{}", v6 ? "[" : "", http.address,
                         v6 ? "]" : "", server->port(),
                         settings.yes("privacy.offline") ? "; offline only" : ""));
-  watch_terminations();
   std::atomic<bool> ended = false;
   std::thread watcher([&] {
     while (!ended && !interrupted().raised()) std::this_thread::sleep_for(kLook);
