@@ -192,7 +192,8 @@ class Compiler {
   // Errors: kUnsupported naming what is neither in `known` nor merely describes.
   Status only(const OrderedJson& schema, const std::string& path,
               std::initializer_list<std::string_view> known) const {
-    for (const auto& [key, value] : schema.items()) {
+    for (const auto& entry : schema.items()) {
+      const std::string& key = entry.key();
       const auto is = [&key](std::string_view name) { return key == name; };
       if (std::any_of(known.begin(), known.end(), is)) continue;
       if (std::any_of(kDescribing.begin(), kDescribing.end(), is)) continue;

@@ -287,12 +287,12 @@ Result<int> run(const Invocation& invocation) {
                             !has_drafts));
   AC_TRY_STATUS(add_certain("default gate and checks",
                             [&](double at) { return gate_at(at, true); }, false));
-  for (const auto& [name, plan] : kDraftPlans) {
+  for (const NamedDraftPlan& each : kDraftPlans) {
     if (!has_drafts) break;
     AC_TRY_STATUS(add_certain(
-        name,
-        [&](double at) { return draft_gate(places->gates, variants, at, plan); },
-        std::string_view(name) == kDraftPlans[0].name));
+        each.name,
+        [&](double at) { return draft_gate(places->gates, variants, at, each.plan); },
+        std::string_view(each.name) == kDraftPlans[0].name));
   }
   AC_TRY(const auto paper,
          add("paper's gate",
