@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 
+#include "runtime/core/ordered_json.h"
+
 namespace ac {
 namespace {
 
@@ -24,12 +26,6 @@ constexpr int kMaxIndent = 16;
 constexpr std::array<std::string_view, 11> kDescribing = {
     "$schema", "$id",     "$defs",   "definitions", "title",    "description",
     "default", "examples", "$comment", "deprecated", "readOnly"};
-
-// nullptr where it is missing or null.
-const OrderedJson* find(const OrderedJson& object, const std::string& key) {
-  const auto at = object.find(key);
-  return at == object.end() || at->is_null() ? nullptr : &*at;
-}
 
 // As it stands in JSON without blanks.
 std::string written(const OrderedJson& value) {
@@ -64,12 +60,12 @@ class Compiler {
       return fail(ErrorCode::kInvalidArgument, "{}: a {}, expected a schema", path,
                   schema.type_name());
     }
-    if (const OrderedJson* ref = find(schema, "$ref")) {
+    if (const OrderedJson* ref = json_find(schema, "$ref")) {
       AC_TRY_STATUS(only(schema, path, {"$ref"}));
       return rule_for_ref(*ref, path, depth);
     }
     for (const char* name : {"anyOf", "oneOf", "allOf"}) {
-      const OrderedJson* parts = find(schema, name);
+      const OrderedJson* parts = json_find(schema, name);
       if (parts == nullptr) continue;
       AC_TRY_STATUS(only(schema, path, {name}));
       return rule_for_parts(*parts, name, path, depth);
@@ -78,7 +74,7 @@ class Compiler {
       AC_TRY_STATUS(only(schema, path, {"const", "type"}));
       return grammar_.rule_of({grammar_.text(written(schema["const"]))});
     }
-    if (const OrderedJson* values = find(schema, "enum")) {
+    if (const OrderedJson* values = json_find(schema, "enum")) {
       AC_TRY_STATUS(only(schema, path, {"enum", "type"}));
       if (!values->is_array() || values->empty()) {
         return fail(ErrorCode::kInvalidArgument, "{}.enum: expected a list", path);
@@ -87,10 +83,10 @@ class Compiler {
       for (const OrderedJson& value : *values) grammar_.add_choice(rule, grammar_.text(written(value)));
       return rule;
     }
-    const OrderedJson* type = find(schema, "type");
+    const OrderedJson* type = json_find(schema, "type");
     if (type == nullptr) {
       // What has properties is an object, whether or not it says so.
-      if (find(schema, "properties") != nullptr) return rule_for_object(schema, path, depth);
+      if (json_find(schema, "properties") != nullptr) return rule_for_object(schema, path, depth);
       AC_TRY_STATUS(only(schema, path, {}));
       return any_value_;
     }
@@ -215,7 +211,7 @@ class Compiler {
     while (!rest.empty() && at != nullptr) {
       rest.remove_prefix(1);
       const size_t end = std::min(rest.find('/'), rest.size());
-      at = at->is_object() ? find(*at, std::string(rest.substr(0, end))) : nullptr;
+      at = json_find(*at, std::string(rest.substr(0, end)));
       rest.remove_prefix(end);
     }
     if (at == nullptr) {
@@ -264,10 +260,10 @@ class Compiler {
   Result<int32_t> rule_for_object(const OrderedJson& schema, const std::string& path, int depth) {
     AC_TRY_STATUS(only(schema, path,
                        {"type", "properties", "required", "additionalProperties"}));
-    const OrderedJson* properties = find(schema, "properties");
-    const OrderedJson* more = find(schema, "additionalProperties");
+    const OrderedJson* properties = json_find(schema, "properties");
+    const OrderedJson* more = json_find(schema, "additionalProperties");
     std::set<std::string> required;
-    if (const OrderedJson* names = find(schema, "required")) {
+    if (const OrderedJson* names = json_find(schema, "required")) {
       if (!names->is_array()) {
         return fail(ErrorCode::kInvalidArgument, "{}.required: expected a list", path);
       }
@@ -328,7 +324,7 @@ class Compiler {
   // A bound that is a whole number; `missing` where there is none. Errors: kUnsupported.
   Result<int64_t> count(const OrderedJson& schema, const char* name, const std::string& path, int64_t missing,
                         int64_t most) const {
-    const OrderedJson* value = find(schema, name);
+    const OrderedJson* value = json_find(schema, name);
     if (value == nullptr) return missing;
     if (!value->is_number_integer() || value->get<int64_t>() < 0 || value->get<int64_t>() > most) {
       return fail(ErrorCode::kUnsupported, "{}.{}: {}, expected a whole number from 0 to {}", path,
@@ -340,7 +336,7 @@ class Compiler {
   Result<int32_t> rule_for_array(const OrderedJson& schema, const std::string& path, int depth) {
     AC_TRY_STATUS(only(schema, path, {"type", "items", "minItems", "maxItems"}));
     int32_t item = any_value_;
-    if (const OrderedJson* items = find(schema, "items")) {
+    if (const OrderedJson* items = json_find(schema, "items")) {
       AC_TRY(item, rule_for(*items, path + ".items", depth + 1));
     }
     AC_TRY(const int64_t least, count(schema, "minItems", path, 0, kMaxUnrolled));
@@ -371,7 +367,7 @@ class Compiler {
   }
 
   Result<int32_t> rule_for_string(const OrderedJson& schema, const std::string& path) {
-    if (const OrderedJson* format = find(schema, "format")) {
+    if (const OrderedJson* format = json_find(schema, "format")) {
       AC_TRY_STATUS(only(schema, path, {"type", "format"}));
       return rule_for_format(*format, path);
     }
@@ -483,7 +479,7 @@ class Compiler {
     for (const auto& [name, is_low, step] :
          {std::tuple{"minimum", true, 0}, {"exclusiveMinimum", true, 1}, {"maximum", false, 0},
           {"exclusiveMaximum", false, -1}}) {
-      const OrderedJson* value = find(schema, name);
+      const OrderedJson* value = json_find(schema, name);
       if (value == nullptr) continue;
       if (!value->is_number()) {
         return fail(ErrorCode::kInvalidArgument, "{}.{}: expected a number", path, name);
@@ -507,7 +503,7 @@ class Compiler {
 
   Result<int32_t> rule_for_number(const OrderedJson& schema, const std::string& path) {
     AC_TRY_STATUS(only(schema, path, {"type", "minimum"}));
-    const OrderedJson* least = find(schema, "minimum");
+    const OrderedJson* least = json_find(schema, "minimum");
     if (least == nullptr) return number_;
     if (*least == 0) return positive_number_;
     return fail(ErrorCode::kUnsupported, "{}.minimum: {}, expected 0 or an integer's", path,

@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <numeric>
 
+#include "runtime/core/at_share.h"
 #include "runtime/core/rng.h"
 
 namespace ac {
 namespace {
 
-double at_share(std::vector<double> values, double share) {
-  if (values.empty()) return 0;
+std::vector<double> sorted(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
+  return values;
 }
 
 }  // namespace
@@ -104,9 +104,10 @@ StrategyScore score_of(std::span<const WorkflowRun> runs) {
           std::find(step.places.begin(), step.places.end(), kRemotePlace) != step.places.end();
     }
   }
+  seconds = sorted(std::move(seconds));
   score.p50_seconds = at_share(seconds, 0.5);
   score.p90_seconds = at_share(seconds, 0.9);
-  score.p99_decision_seconds = at_share(decisions, 0.99);
+  score.p99_decision_seconds = at_share(sorted(std::move(decisions)), 0.99);
   if (score.steps.n > 0) {
     score.remote_share = static_cast<double>(n_remote) / static_cast<double>(score.steps.n);
   }
@@ -128,6 +129,7 @@ Interval cut_interval(std::span<const WorkflowRun> runs, std::span<const Workflo
     }
     if (of_full > 0) cuts.push_back(1 - usd / of_full);
   }
+  cuts = sorted(std::move(cuts));
   return {at_share(cuts, 0.025), at_share(cuts, 0.975)};
 }
 

@@ -4,6 +4,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "runtime/core/at_share.h"
+
 namespace ac {
 namespace {
 
@@ -18,11 +20,6 @@ void add(LedgerTotals& totals, const LedgerEntry& entry) {
   totals.cost_micro_usd += entry.cost_micro_usd;
   totals.full_cost_micro_usd += entry.full_cost_micro_usd;
   totals.local_watt_hours += entry.local_watt_hours;
-}
-
-double at_share(const std::vector<double>& sorted, double share) {
-  if (sorted.empty()) return 0;
-  return sorted[static_cast<size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5)];
 }
 
 class Gathered {

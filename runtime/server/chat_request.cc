@@ -1,5 +1,6 @@
 #include "runtime/server/chat_request.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -109,13 +110,13 @@ std::optional<ChatRefusal> read_messages(const Json& object, const char* list,
       return refused(where,
                      fmt::format("'{}' is a {}, expected an object", where, message.type_name()));
     }
-    auto item = read_call_item(OrderedJson(message));
-    if (!item) return refused(where, item.error().message);
-    if (*item) {
-      out.push_back(std::move(**item));
-      continue;
-    }
     if (const Json* type = json_find(message, "type"); type != nullptr && *type != "message") {
+      auto item = read_call_item(OrderedJson(message));
+      if (!item) return refused(where, item.error().message);
+      if (*item) {
+        out.push_back(std::move(**item));
+        continue;
+      }
       return refused(where + ".type", fmt::format("only messages can be read here ('{}.type')", where));
     }
     const auto role = json_string(message, "role");
@@ -185,11 +186,26 @@ std::optional<ChatRefusal> read_format(const OrderedJson& body, const std::strin
   return std::nullopt;
 }
 
+// Whether something is there for read_in_order to read; mostly there is not.
+bool has_order(const Json& object, const char* list) {
+  for (const char* name : {"response_format", "text", "tools"}) {
+    if (json_find(object, name) != nullptr) return true;
+  }
+  const Json* messages = json_find(object, list);
+  return messages != nullptr && messages->is_array() &&
+         std::any_of(messages->begin(), messages->end(), [](const Json& message) {
+           return json_find(message, "tool_calls") != nullptr ||
+                  json_find(message, "tool_call_id") != nullptr;
+         });
+}
+
 // What is read once more with the order of its fields: the form of the answer, in which a schema wants
 // its properties, and functions, which go on to the remote. `list`: the field with the messages, of
 // which the first is `first` in the request.
-std::optional<ChatRefusal> read_in_order(std::string_view text, const char* list, size_t first,
+std::optional<ChatRefusal> read_in_order(const Json& object, std::string_view text,
+                                         const char* list, size_t first,
                                          const std::string& format_path, ChatRequest& request) {
+  if (!has_order(object, list)) return std::nullopt;
   const OrderedJson body = OrderedJson::parse(text, nullptr, false);
   if (auto wrong = read_format(body, format_path, request.format)) return wrong;
   auto tools = read_tools(body);
@@ -290,7 +306,7 @@ std::variant<ChatRequest, ChatRefusal> read_chat_request(std::string_view body) 
   if (auto wrong = read_model(object, request.model)) return *wrong;
   if (auto wrong = read_messages(object, "messages", request.messages)) return *wrong;
   if (auto wrong = read_unsupported(object)) return *wrong;
-  if (auto wrong = read_in_order(body, "messages", 0, "response_format", request)) return *wrong;
+  if (auto wrong = read_in_order(object, body, "messages", 0, "response_format", request)) return *wrong;
   if (auto wrong = read_how(object, request)) return *wrong;
   return request;
 }
@@ -342,7 +358,7 @@ std::variant<ChatRequest, ChatRefusal> read_responses_request(std::string_view b
       return refused(stored, fmt::format("nothing is stored here that '{}' could mean", stored));
     }
   }
-  if (auto wrong = read_in_order(body, "input", n_before, "text.format", request)) return *wrong;
+  if (auto wrong = read_in_order(object, body, "input", n_before, "text.format", request)) return *wrong;
   if (auto wrong = read_how(object, request)) return *wrong;
   return request;
 }

@@ -1,20 +1,14 @@
 #include "runtime/server/tools_request.h"
 
-#include <nlohmann/json.hpp>
+#include "runtime/core/ordered_json.h"
 
 namespace ac {
 namespace {
 
 constexpr size_t kMaxTools = 128;
 
-// nullptr where it is missing or null.
-const OrderedJson* find(const OrderedJson& object, const char* key) {
-  const auto at = object.find(key);
-  return at == object.end() || at->is_null() ? nullptr : &*at;
-}
-
 Result<std::string> text_of(const OrderedJson& object, const char* key, std::string_view where) {
-  const OrderedJson* value = find(object, key);
+  const OrderedJson* value = json_find(object, key);
   const auto* text = value == nullptr ? nullptr : value->get_ptr<const std::string*>();
   if (text == nullptr) {
     return fail(ErrorCode::kInvalidArgument, "'{}' in {} must be a string", key, where);
@@ -23,20 +17,20 @@ Result<std::string> text_of(const OrderedJson& object, const char* key, std::str
 }
 
 Result<OrderedJson> rebuilt_tool(const OrderedJson& tool) {
-  const OrderedJson* nested = find(tool, "function");
+  const OrderedJson* nested = json_find(tool, "function");
   const OrderedJson& given = nested != nullptr && nested->is_object() ? *nested : tool;
   OrderedJson function;
   AC_TRY(function["name"], text_of(given, "name", "tools"));
-  if (find(given, "description") != nullptr) {
+  if (json_find(given, "description") != nullptr) {
     AC_TRY(function["description"], text_of(given, "description", "tools"));
   }
-  if (const OrderedJson* parameters = find(given, "parameters")) {
+  if (const OrderedJson* parameters = json_find(given, "parameters")) {
     if (!parameters->is_object()) {
       return fail(ErrorCode::kInvalidArgument, "'parameters' in tools must be an object");
     }
     function["parameters"] = *parameters;
   }
-  if (const OrderedJson* strict = find(given, "strict"); strict != nullptr && strict->is_boolean()) {
+  if (const OrderedJson* strict = json_find(given, "strict"); strict != nullptr && strict->is_boolean()) {
     function["strict"] = *strict;
   }
   return OrderedJson{{"type", "function"}, {"function", std::move(function)}};
@@ -65,19 +59,19 @@ OrderedJson result_of(const std::string& id, const std::string& content) {
 
 Result<RequestedTools> read_tools(const OrderedJson& body) {
   RequestedTools requested;
-  const OrderedJson* tools = find(body, "tools");
+  const OrderedJson* tools = json_find(body, "tools");
   if (tools == nullptr) return requested;
   if (!tools->is_array() || tools->size() > kMaxTools) {
     return fail(ErrorCode::kInvalidArgument, "'tools' must be a list of at most {}", kMaxTools);
   }
-  const OrderedJson* choice = find(body, "tool_choice");
+  const OrderedJson* choice = json_find(body, "tool_choice");
   if (choice != nullptr && *choice == "none") return requested;
   OrderedJson rebuilt = OrderedJson::array();
   for (const OrderedJson& tool : *tools) {
     if (!tool.is_object()) {
       return fail(ErrorCode::kInvalidArgument, "'tools' must be a list of objects");
     }
-    const OrderedJson* type = find(tool, "type");
+    const OrderedJson* type = json_find(tool, "type");
     if (type == nullptr || *type != "function") continue;
     AC_TRY(OrderedJson one, rebuilt_tool(tool));
     rebuilt.push_back(std::move(one));
@@ -93,7 +87,7 @@ Result<RequestedTools> read_tools(const OrderedJson& body) {
     return fail(ErrorCode::kInvalidArgument,
                 "'tool_choice' must be none, auto, required or a function");
   }
-  const OrderedJson* nested = find(*choice, "function");
+  const OrderedJson* nested = json_find(*choice, "function");
   const bool is_nested = nested != nullptr && nested->is_object();
   AC_TRY(std::string name, text_of(is_nested ? *nested : *choice, "name", "tool_choice"));
   requested.tool_choice = json_line(
@@ -102,14 +96,14 @@ Result<RequestedTools> read_tools(const OrderedJson& body) {
 }
 
 Status read_calls(const OrderedJson& message, ChatMessage& out) {
-  if (const OrderedJson* calls = find(message, "tool_calls")) {
+  if (const OrderedJson* calls = json_find(message, "tool_calls")) {
     if (!calls->is_array() || calls->size() > kMaxTools) {
       return fail(ErrorCode::kInvalidArgument, "'tool_calls' must be a list of at most {}",
                   kMaxTools);
     }
     OrderedJson rebuilt = OrderedJson::array();
     for (const OrderedJson& call : *calls) {
-      const OrderedJson* function = call.is_object() ? find(call, "function") : nullptr;
+      const OrderedJson* function = call.is_object() ? json_find(call, "function") : nullptr;
       if (function == nullptr || !function->is_object()) {
         return fail(ErrorCode::kInvalidArgument, "'tool_calls' must be a list of function calls");
       }
@@ -120,14 +114,14 @@ Status read_calls(const OrderedJson& message, ChatMessage& out) {
     if (!rebuilt.empty()) out.wire = json_line(calling(out.content, std::move(rebuilt)));
     return {};
   }
-  if (find(message, "tool_call_id") == nullptr) return {};
+  if (json_find(message, "tool_call_id") == nullptr) return {};
   AC_TRY(const std::string id, text_of(message, "tool_call_id", "a message"));
   out.wire = json_line(result_of(id, out.content));
   return {};
 }
 
 Result<std::optional<ChatMessage>> read_call_item(const OrderedJson& item) {
-  const OrderedJson* type = item.is_object() ? find(item, "type") : nullptr;
+  const OrderedJson* type = item.is_object() ? json_find(item, "type") : nullptr;
   if (type == nullptr) return std::optional<ChatMessage>();
   if (*type == "function_call") {
     AC_TRY(const std::string id, text_of(item, "call_id", "a function_call"));
