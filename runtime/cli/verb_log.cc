@@ -52,6 +52,7 @@ Result<int> run_tail(const Invocation& invocation) {
   for (const LedgerRow& row : rows) {
     output().write_line(invocation.has("--json") ? json_line(row_to_json(row)) : line_of(row));
   }
+  if (rows.empty()) note_line("no answers yet");
   AC_TRY(const std::string stopped, ledger->stopped());
   if (!stopped.empty()) {
     note_line(fmt::format("nothing is spent: {}; agentcompress log accept goes on", stopped));
