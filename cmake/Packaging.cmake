@@ -1,5 +1,6 @@
 # What `cmake --install` puts where beside the program, and the Debian package (cpack -G DEB).
 include(GNUInstallDirs)
+include(InstallLibrary)
 
 # Made by the program itself, from its own tables.
 set(made "${PROJECT_BINARY_DIR}/made")
@@ -34,5 +35,6 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS ca-certificates)
 include(CPack)

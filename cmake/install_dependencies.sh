@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs, on Debian 12, the packages that AgentCompress is built with; does nothing when all are there.
-# usage: install_dependencies.sh [build|test|cross]...   (default: build)
+# usage: install_dependencies.sh [build|test|browser|cross]...   (default: build)
 set -euo pipefail
 
 build=(cmake g++ ninja-build pkg-config libarchive-dev libboost1.81-dev libcli11-dev libcurl4-openssl-dev libedit-dev
@@ -8,6 +8,8 @@ build=(cmake g++ ninja-build pkg-config libarchive-dev libboost1.81-dev libcli11
        libsqlite3-dev libssl-dev libtbb-dev libutf8proc-dev libvulkan-dev libxxhash-dev nlohmann-json3-dev)
 # Tests: sanitised fuzz targets (clang), the oracle for chat templates (jinja2), what the Python hook plugs into (httpx), the faulty server (openssl, python3).
 test=(clang-14 libclang-rt-14-dev python3 python3-httpx python3-jinja2 openssl binutils)
+# The server's page is tested in it.
+browser=(chromium)
 # The AArch64 preset.
 cross=(g++-aarch64-linux-gnu qemu-user googletest)
 
@@ -16,8 +18,9 @@ for group in "${@:-build}"; do
   case "$group" in
     build) wanted+=("${build[@]}") ;;
     test) wanted+=("${test[@]}") ;;
+    browser) wanted+=("${browser[@]}") ;;
     cross) wanted+=("${cross[@]}") ;;
-    *) echo "install_dependencies.sh: unknown group '$group', expected build, test or cross" >&2; exit 2 ;;
+    *) echo "install_dependencies.sh: unknown group '$group', expected build, test, browser or cross" >&2; exit 2 ;;
   esac
 done
 

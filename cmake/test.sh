@@ -6,6 +6,7 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
 "$top/cmake/install_dependencies.sh" build test
+"$top/cmake/install_clients.sh"
 cmake --preset release
 cmake --build --preset release
 ctest --preset release

@@ -3,8 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "runtime/assemble/assemble.h"
 #include "runtime/cli/verb.h"
-#include "runtime/core/log.h"
 #include "runtime/core/nearest.h"
 
 namespace ac::cli {
@@ -25,14 +25,6 @@ Error unknown_flag(const Verb& verb, std::string_view word, const std::vector<Fl
   return usage_error(
       verb, fmt::format("unknown flag '{}'{}", name,
                         hint.empty() ? "; a word that begins with - goes after --" : hint));
-}
-
-LogLevel level_from_name(std::string_view name) {
-  if (name == "debug") return LogLevel::kDebug;
-  if (name == "info") return LogLevel::kInfo;
-  if (name == "error") return LogLevel::kError;
-  if (name == "off") return LogLevel::kOff;
-  return LogLevel::kWarning;
 }
 
 }  // namespace
@@ -158,8 +150,7 @@ SettingSources Invocation::setting_sources() const {
 
 Result<Settings> Invocation::load_settings() const {
   AC_TRY(Settings settings, Settings::load(setting_sources()));
-  set_log_level(level_from_name(settings.text("log.level")));
-  for (const std::string& warning : settings.warnings()) log_warning("{}", warning);
+  use_log_settings(settings);
   return settings;
 }
 

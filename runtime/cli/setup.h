@@ -1,4 +1,5 @@
-// From settings and flags to the parts that answer: engine options, remote options, a router.
+// From flags to what they mean for the parts that answer: models, a router, a prompt. What settings
+// alone say is in runtime/assemble.
 #pragma once
 
 #include <memory>
@@ -7,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/assemble/assemble.h"
 #include "runtime/cli/verb.h"
 #include "runtime/core/checkpoint.h"
 #include "runtime/engine/session.h"
@@ -14,13 +16,8 @@
 
 namespace ac::cli {
 
-// Errors: kUnsupported for a device that the backend does not have.
-Result<EngineOptions> engine_options(const Settings& settings);
 // max_tokens and sampling, stopped by Ctrl-C.
 GenerateOptions generate_options(const Settings& settings);
-// The key is read here. Errors: kInvalidArgument for a file or variable that was asked for and is
-// not there, kIo.
-Result<RemoteOptions> remote_options(const Settings& settings);
 
 // Flags that ask, chat and route share, beside the settings.
 inline constexpr Option kModelOption = {
@@ -34,29 +31,14 @@ inline constexpr Option kSystemOption = {"--system", "TEXT",
 inline constexpr Option kWorkflowOption = {
     "--workflow", "ID", "a step of this workflow: steps share risk and budget"};
 
-// What may answer here: local variants from --model or the zoo, with the zoo's predictor.
-struct Models {
-  std::shared_ptr<const Gates> gates;       // nullptr: none
-  std::unique_ptr<VariantSource> variants;     // nullptr: no local model
-};
-// Nothing is loaded yet. Errors: kInvalidArgument when there is neither a local model nor a remote.
-// `n_slots`: answers that each engine can make at once.
+// From --model or the zoo, with the zoo's predictor. Nothing is loaded yet. Errors: kInvalidArgument
+// when there is neither a local model nor a remote. `n_slots`: answers that each engine can make at
+// once.
 Result<Models> open_models(const Invocation& invocation, const Settings& settings,
                            int32_t n_slots = 1);
-// RouterOptions's, as far as they are not settings.
-struct RouterRun {
-  std::string workflow_file{};
-  std::string source{};
-};
-// Errors: those of Router::create.
-Result<std::unique_ptr<Router>> make_router(Models models, RemoteOptions remote,
-                                            const Settings& settings, RouterRun run = {});
 // From models and remote of the settings; --workflow, where the verb has it, is remembered on disk,
 // and answers are written down as the verb's.
 Result<std::unique_ptr<Router>> make_router(const Invocation& invocation, const Settings& settings);
-std::string without_blanks_around(std::string_view text);
-// Empty without a home folder.
-std::string ledger_path(const Settings& settings);
 // Errors: kInvalidArgument (no place for one), kNotFound (nothing was written down yet), those of
 // Ledger::open.
 Result<std::shared_ptr<Ledger>> open_ledger(const Invocation& invocation,
@@ -65,10 +47,8 @@ Result<std::shared_ptr<Ledger>> open_ledger(const Invocation& invocation,
 int64_t days_ago_ms(int64_t days);
 // Today and the days before it, `days` in all; 0: all there are.
 LedgerSpan last_days(int64_t days);
-// Of [remote], or else what its accelerator costs by [cost].
-TokenPrices full_model_prices(const Settings& settings);
-// Where what was learned from use is kept; empty without a home folder.
-std::string learned_path(const Settings& settings);
+// offline = yes: the kernel is told, too, that nothing is to be reached from now on.
+void keep_offline(const Settings& settings);
 // Where steps of --workflow are remembered; empty without --workflow. Errors: kInvalidArgument (a bad
 // id, no folder for state).
 Result<std::string> workflow_file(const Invocation& invocation);

@@ -9,12 +9,13 @@
 #include "cpu/isa.h"
 #include "cpu/threads.h"
 #include "models/store/zoo.h"
+#include "runtime/assemble/shipped.h"
 #include "runtime/cli/setup.h"
-#include "runtime/cli/shipped.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
 #include "runtime/core/file.h"
 #include "runtime/core/json.h"
+#include "runtime/route/remote_pool.h"
 #include "shaders/vulkan_devices.h"
 
 namespace ac::cli {
@@ -143,8 +144,8 @@ void look_at_remote(std::vector<Finding>& findings, const Settings& settings) {
     return;
   }
   const auto ask = [&]() -> Result<std::vector<std::string>> {
-    AC_TRY(RemoteOptions options, remote_options(settings));
-    AC_TRY(const auto client, RemoteClient::create(std::move(options)));
+    AC_TRY(const RemoteOptions options, remote_options(settings));
+    AC_TRY(const auto client, make_remote_client(options));
     return client->list_models();
   };
   const auto models = ask();

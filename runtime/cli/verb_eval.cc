@@ -5,8 +5,8 @@
 #include <set>
 
 #include "models/store/zoo.h"
+#include "runtime/assemble/shipped.h"
 #include "runtime/cli/setup.h"
-#include "runtime/cli/shipped.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/cli/verbs.h"
 #include "runtime/core/file.h"

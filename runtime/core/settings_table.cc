@@ -63,7 +63,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"cost", "local_watts", kNumber, "W", "30", 0, 1e5, "", "what this machine takes while it answers"},
     {"cost", "usd_per_kwh", kNumber, "USD", "0.3", 0, 1e4, "", "and what that costs"},
 
-    {"remote", "url", kText, "", "", 0, 0, "", "base URL of the full model, https://host/v1; empty: none"},
+    {"remote", "url", kText, "", "", 0, 0, "", "base URL of the full model, https://host/v1; several servers of it: separated by commas; empty: none"},
     {"remote", "model", kText, "", "", 0, 0, "", "name of the full model there"},
     {"remote", "api_key_env", kText, "", "AGENTCOMPRESS_API_KEY", 0, 0, "", "environment variable that holds the key"},
     {"remote", "api_key_file", kPath, "", "", 0, 0, "", "file that holds the key"},
@@ -76,12 +76,18 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"remote", "usd_per_million_prompt_tokens", kNumber, "USD", "0", 0, 1e6, "", "price of reading"},
     {"remote", "usd_per_million_completion_tokens", kNumber, "USD", "0", 0, 1e6, "", "price of writing"},
 
-    {"server", "address", kText, "", "127.0.0.1", 0, 0, "", "address to listen on, of this machine alone"},
+    {"server", "address", kText, "", "127.0.0.1", 0, 0, "", "address to listen on; another than 127.0.0.1 or ::1 needs keys_file"},
     {"server", "port", kInteger, "", "8080", 0, 65535, "", "port to listen on; 0: any that is free"},
     {"server", "aliases", kText, "", "", 0, 0, "", "other names of models, for clients that insist on theirs: gpt-4o=auto, big=remote"},
+    {"server", "answers", kInteger, "", "8", 1, 256, "", "requests that are answered at the same time, here or by the remote"},
+    {"server", "together", kInteger, "", "4", 1, 64, "", "answers of one local variant that are decoded together; each takes memory for its context"},
+    {"server", "hosts", kText, "", "", 0, 0, "", "names and addresses beside this machine's own by which it may be asked: lab-42:8080, 192.0.2.7:8080"},
+    {"server", "keys_file", kPath, "", "", 0, 0, "", "keys that clients must show: lines of NAME KEY, or NAME KEY local for one that may not have the remote asked"},
+    {"server", "anonymous_spends", kYesNo, "", "no", 0, 0, "", "without keys: let other users of this machine have the remote asked, too"},
     {"server", "queue", kInteger, "", "32", 1, 65536, "", "requests that wait; one more is told to come again"},
 
     {"privacy", "offline", kYesNo, "", "no", 0, 0, "", "never use the network"},
+    {"privacy", "never_forward", kPath, "", "", 0, 0, "", "file of what must not leave: a phrase or /an expression/ a line; prompts that hold one are answered here"},
 
     {"log", "level", kChoice, "", "warning", 0, 0, "debug|info|warning|error|off", "what is written to stderr"},
 });

@@ -67,7 +67,7 @@ struct StepTokens {
 
 // An answer that has a slot.
 struct Running {
-  size_t prompt_index;
+  std::function<void(Result<Generation> made)> done;
   size_t slot;
   Answer answer;
   int32_t n_reused = 0;
@@ -106,6 +106,7 @@ class EngineImpl final : public Engine {
                               const GenerateOptions& options) override;
   Result<std::vector<Generation>> generate_batch(std::span<const std::vector<int32_t>> prompts,
                                                  std::span<const GenerateOptions> options) override;
+  void serve(const std::function<std::optional<Asked>()>& next) override;
   Result<std::vector<float>> logits(std::span<const int32_t> tokens) override;
   Result<std::vector<float>> embed(std::span<const int32_t> tokens) override;
 
@@ -113,10 +114,12 @@ class EngineImpl final : public Engine {
   Status check_tokens(std::span<const int32_t> tokens) const;
   Status check_request(std::span<const int32_t> prompt, const GenerateOptions& options) const;
 
-  Result<std::vector<Generation>> run(std::span<const std::span<const int32_t>> prompts,
-                                      std::span<const GenerateOptions* const> options);
-  Running start(size_t prompt_index, std::span<const int32_t> prompt,
-                const GenerateOptions& options);
+  void serve_all(const std::function<std::optional<Asked>()>& next);
+  Running start(Asked asked);
+  // As long as a slot is free.
+  void take_in(const std::function<std::optional<Asked>()>& next, std::list<Running>& running);
+  void finish(Running& one);
+  Status run_together(std::list<Running>& running);
   void gather(std::list<Running>& running);
   const TokenIndex& token_index() {
     if (!index_) index_.emplace(tokenizer());
@@ -260,23 +263,43 @@ Status EngineImpl::check_request(std::span<const int32_t> prompt,
 
 Result<Generation> EngineImpl::generate(std::span<const int32_t> prompt,
                                         const GenerateOptions& options) {
-  const GenerateOptions* one[] = {&options};
-  AC_TRY(std::vector<Generation> made, run({&prompt, 1}, one));
-  return std::move(made.front());
+  Result<Generation> out = fail(ErrorCode::kCancelled, "not asked");
+  bool asked = false;
+  serve([&]() -> std::optional<Asked> {
+    if (std::exchange(asked, true)) return std::nullopt;
+    return Asked{prompt, &options, [&](Result<Generation> made) { out = std::move(made); }};
+  });
+  return out;
 }
 
 Result<std::vector<Generation>> EngineImpl::generate_batch(
     std::span<const std::vector<int32_t>> prompts, std::span<const GenerateOptions> options) {
   AC_CHECK(prompts.size() == options.size());
-  const std::vector<std::span<const int32_t>> views(prompts.begin(), prompts.end());
-  std::vector<const GenerateOptions*> pointers;
-  for (const GenerateOptions& each : options) pointers.push_back(&each);
-  return run(views, pointers);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    AC_TRY_STATUS(check_request(prompts[i], options[i]));
+  }
+  std::vector<Generation> out(prompts.size());
+  std::optional<Error> failed;
+  size_t n_asked = 0;
+  serve([&]() -> std::optional<Asked> {
+    if (failed || n_asked == prompts.size()) return std::nullopt;
+    const size_t i = n_asked++;
+    return Asked{prompts[i], &options[i], [&, i](Result<Generation> made) {
+                   if (made) {
+                     out[i] = std::move(*made);
+                   } else {
+                     failed = made.error();
+                   }
+                 }};
+  });
+  if (failed) return *failed;
+  return out;
 }
 
 // The free slot that holds most of the prompt's beginning; among equals the one unused for longest.
-Running EngineImpl::start(size_t prompt_index, std::span<const int32_t> prompt,
-                          const GenerateOptions& options) {
+Running EngineImpl::start(Asked asked) {
+  const std::span<const int32_t> prompt = asked.prompt;
+  const GenerateOptions& options = *asked.options;
   size_t best = slots_.size();
   size_t best_prefix = 0;
   for (size_t i = 0; i < slots_.size(); ++i) {
@@ -297,7 +320,7 @@ Running EngineImpl::start(size_t prompt_index, std::span<const int32_t> prompt,
   const size_t reused = std::min(best_prefix, prompt.size() - 1);
   slot.tokens.resize(reused);
   const auto now = system_clock().now();
-  return {.prompt_index = prompt_index,
+  return {.done = std::move(asked.done),
           .slot = best,
           .answer = Answer(tokenizer(), prompt, options, n_context_,
                            options.grammar != nullptr ? &token_index() : nullptr),
@@ -353,62 +376,91 @@ void EngineImpl::forget_all() {
   for (Slot& slot : slots_) slot = Slot{};
 }
 
-Result<std::vector<Generation>> EngineImpl::run(std::span<const std::span<const int32_t>> prompts,
-                                                std::span<const GenerateOptions* const> options) {
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    AC_TRY_STATUS(check_request(prompts[i], *options[i]));
+void EngineImpl::serve(const std::function<std::optional<Asked>()>& next) {
+  try {
+    serve_all(next);
+  } catch (...) {
+    // What a callback throws must not leave slots that nobody frees.
+    forget_all();
+    throw;
   }
-  const auto n_vocab = static_cast<size_t>(model_.config.n_vocab);
-  std::vector<Generation> made(prompts.size());
+}
+
+void EngineImpl::serve_all(const std::function<std::optional<Asked>()>& next) {
   std::list<Running> running;
-  size_t next = 0;
-  while (next < prompts.size() || !running.empty()) {
-    while (next < prompts.size() && running.size() < slots_.size()) {
-      running.push_back(start(next, prompts[next], *options[next]));
-      ++next;
-    }
+  while (true) {
+    take_in(next, running);
     for (Running& one : running) {
       if (one.answer.cancelled_from_outside()) one.answer.cancel();
     }
     std::erase_if(running, [&](Running& one) {
       if (!one.answer.done()) return false;
-      slots_[one.slot].busy = false;
-      const auto now = system_clock().now();
-      if (!one.has_logits) one.first_logits = now;
-      Generation& generation = made[one.prompt_index];
-      generation = one.answer.take();
-      generation.n_reused_tokens = one.n_reused;
-      generation.prefill_s = seconds_between(one.started, one.first_logits);
-      generation.decode_s = seconds_between(one.first_logits, now);
+      finish(one);
       return true;
     });
-    if (running.empty()) continue;
-
-    gather(running);
-    apply_level(level_for(running));
-    const bool shows_state = std::ranges::any_of(running, [](const Running& one) {
-      return !one.has_logits && one.answer.options().after_prefill;
-    });
-    AC_TRY(const std::span<const float> all_logits, run_step(shows_state ? &hidden_ : nullptr));
-    for (Running& one : running) {
-      if (one.logit_row < 0) continue;
-      const auto row = static_cast<size_t>(one.logit_row);
-      const std::span<const float> logits = all_logits.subspan(row * n_vocab, n_vocab);
-      if (!one.has_logits) {
-        const auto& after_prefill = one.answer.options().after_prefill;
-        one.has_logits = true;
-        one.first_logits = system_clock().now();
-        const auto n_hidden = static_cast<size_t>(model_.config.d_model);
-        if (after_prefill &&
-            !after_prefill({logits, std::span(hidden_).subspan(row * n_hidden, n_hidden)})) {
-          one.answer.cancel();
-          continue;
-        }
-      }
-      one.answer.step(logits);
+    if (running.empty()) {
+      take_in(next, running);
+      if (running.empty()) return;
+      continue;
+    }
+    if (const Status ran = run_together(running); !ran) {
+      for (Running& one : running) one.done(ran.error());
+      running.clear();
     }
   }
-  return made;
+}
+
+void EngineImpl::take_in(const std::function<std::optional<Asked>()>& next,
+                         std::list<Running>& running) {
+  while (running.size() < slots_.size()) {
+    std::optional<Asked> asked = next();
+    if (!asked) return;
+    if (const Status good = check_request(asked->prompt, *asked->options); !good) {
+      asked->done(good.error());
+      continue;
+    }
+    running.push_back(start(std::move(*asked)));
+  }
+}
+
+void EngineImpl::finish(Running& one) {
+  slots_[one.slot].busy = false;
+  const auto now = system_clock().now();
+  if (!one.has_logits) one.first_logits = now;
+  Generation generation = one.answer.take();
+  generation.n_reused_tokens = one.n_reused;
+  generation.prefill_s = seconds_between(one.started, one.first_logits);
+  generation.decode_s = seconds_between(one.first_logits, now);
+  one.done(std::move(generation));
+}
+
+// One step of all of them.
+Status EngineImpl::run_together(std::list<Running>& running) {
+  gather(running);
+  apply_level(level_for(running));
+  const bool shows_state = std::ranges::any_of(running, [](const Running& one) {
+    return !one.has_logits && one.answer.options().after_prefill;
+  });
+  AC_TRY(const std::span<const float> all_logits, run_step(shows_state ? &hidden_ : nullptr));
+  const auto n_vocab = static_cast<size_t>(model_.config.n_vocab);
+  for (Running& one : running) {
+    if (one.logit_row < 0) continue;
+    const auto row = static_cast<size_t>(one.logit_row);
+    const std::span<const float> logits = all_logits.subspan(row * n_vocab, n_vocab);
+    if (!one.has_logits) {
+      const auto& after_prefill = one.answer.options().after_prefill;
+      one.has_logits = true;
+      one.first_logits = system_clock().now();
+      const auto n_hidden = static_cast<size_t>(model_.config.d_model);
+      if (after_prefill &&
+          !after_prefill({logits, std::span(hidden_).subspan(row * n_hidden, n_hidden)})) {
+        one.answer.cancel();
+        continue;
+      }
+    }
+    one.answer.step(logits);
+  }
+  return {};
 }
 
 Status EngineImpl::walk(std::span<const int32_t> tokens, const Walk& visit) {

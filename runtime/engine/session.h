@@ -93,6 +93,13 @@ struct Generation {
   std::vector<TokenLogprob> logprobs;
 };
 
+// A question to be answered beside others. What it refers to stays until `done` has been called.
+struct Asked {
+  std::span<const int32_t> prompt;
+  const GenerateOptions* options = nullptr;
+  std::function<void(Result<Generation> made)> done;  // called once, from within serve()
+};
+
 class Engine {
  public:
   // The memory needed is computed and compared before any of it is taken.
@@ -135,6 +142,12 @@ class Engine {
   // them.
   virtual Result<std::vector<Generation>> generate_batch(
       std::span<const std::vector<int32_t>> prompts, std::span<const GenerateOptions> options) = 0;
+
+  // Answers what `next` gives, each in a slot of its own, decoded together. `next` is asked before
+  // every step in which a slot is free: who comes while others are answered joins them. Returns when
+  // nothing runs any more and `next` gives nothing. An error that is one question's own, as
+  // generate()'s, is told to that one; a step that fails, to all that run.
+  virtual void serve(const std::function<std::optional<Asked>()>& next) = 0;
 
   // Logits of every position of `tokens`, [tokens.size(), n_vocab], from an empty cache.
   virtual Result<std::vector<float>> logits(std::span<const int32_t> tokens) = 0;

@@ -26,7 +26,7 @@ inline double usd_of(int64_t micro_usd) { return 1e-6 * static_cast<double>(micr
 
 struct LedgerEntry {
   int64_t at_ms = 0;   // when the answer was whole, since 1970 UTC; 0: now
-  std::string source;  // "ask", "chat", "serve", "learn"
+  std::string source;  // "ask", "chat", "serve", "learn", "library"
   std::string place;   // "local", "remote"
   std::string model;   // a variant's id or the remote model
   std::optional<int64_t> level{};  // of a nested variant

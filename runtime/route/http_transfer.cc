@@ -80,7 +80,7 @@ struct HttpTransport::Connections {
 struct HttpTransport::Exchange {
   const RemoteOptions& options;
   const Clock& clock;
-  const HttpRequest& request;
+  const HttpQuestion& request;
   HttpSink& sink;
 
   CURL* easy = nullptr;
@@ -360,7 +360,7 @@ void HttpTransport::give_back(std::unique_ptr<Connections> connections) {
   if (idle_.size() < kMaxIdle) idle_.push_back(std::move(connections));
 }
 
-HttpOutcome HttpTransport::exchange(const HttpRequest& request, HttpSink& sink) {
+HttpOutcome HttpTransport::exchange(const HttpQuestion& request, HttpSink& sink) {
   std::unique_ptr<Connections> connections = take();
   const std::unique_ptr<CURL, EasyDeleter> easy(curl_easy_init());
   std::unique_ptr<curl_slist, ListDeleter> headers;

@@ -45,7 +45,8 @@ class HttpSink {
   virtual bool done() const = 0;
 };
 
-struct HttpRequest {
+// What is sent, and what of the answer is read.
+struct HttpQuestion {
   std::string url;
   const std::string* body = nullptr;  // JSON to POST; nullptr: GET
   uint64_t max_response_bytes = 8u << 20;
@@ -68,7 +69,7 @@ class HttpTransport {
   HttpTransport(const RemoteOptions& options, const Clock& clock);
   ~HttpTransport();
 
-  HttpOutcome exchange(const HttpRequest& request, HttpSink& sink);
+  HttpOutcome exchange(const HttpQuestion& request, HttpSink& sink);
 
  private:
   struct Connections;  // a multi handle

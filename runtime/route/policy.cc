@@ -8,11 +8,12 @@
 namespace ac {
 namespace {
 
-enum class RemoteState { kUsable, kNotConfigured, kOffline, kNoMoney, kDown };
+enum class RemoteState { kUsable, kNotConfigured, kOffline, kKeptHere, kNoMoney, kDown };
 
 RemoteState remote_state(const PolicyInput& input) {
   if (!input.remote_configured) return RemoteState::kNotConfigured;
   if (input.offline) return RemoteState::kOffline;
+  if (!input.kept_here.empty()) return RemoteState::kKeptHere;
   if (!input.may_spend) return RemoteState::kNoMoney;
   return input.remote_reachable ? RemoteState::kUsable : RemoteState::kDown;
 }
@@ -72,9 +73,10 @@ Route local(const Candidate& candidate, RouteReason reason, const PolicyInput& i
 }
 
 Route degraded(const Candidate& candidate, RemoteState state, const PolicyInput& input) {
-  const auto reason = state == RemoteState::kDown      ? RouteReason::kRemoteDown
-                      : state == RemoteState::kNoMoney ? RouteReason::kBudget
-                                                       : RouteReason::kOffline;
+  const auto reason = state == RemoteState::kDown       ? RouteReason::kRemoteDown
+                      : state == RemoteState::kNoMoney  ? RouteReason::kBudget
+                      : state == RemoteState::kKeptHere ? RouteReason::kKeptHere
+                                                        : RouteReason::kOffline;
   Route route = local(candidate, reason, input);
   route.degraded = true;
   return route;
@@ -90,7 +92,8 @@ Route remote(const Candidate* fall_back, RouteReason reason, const PolicyInput& 
   return route;
 }
 
-std::string_view why_no_remote(RemoteState state) {
+std::string_view why_no_remote(RemoteState state, const PolicyInput& input) {
+  if (state == RemoteState::kKeptHere) return input.kept_here;
   if (state == RemoteState::kNoMoney) return "the budget has no room for it";
   return state == RemoteState::kOffline ? "offline = yes" : "no remote is configured";
 }
@@ -107,9 +110,9 @@ Error too_long(const PolicyInput& input, std::string_view ending) {
 Result<Route> remote_or_nothing(RouteReason reason, const PolicyInput& input) {
   const RemoteState state = remote_state(input);
   if (may_try(state)) return remote(nullptr, reason, input);
-  if (!input.locals.empty()) return too_long(input, fmt::format(", and {}", why_no_remote(state)));
+  if (!input.locals.empty()) return too_long(input, fmt::format(", and {}", why_no_remote(state, input)));
   return fail(ErrorCode::kInvalidArgument, "nothing to answer with: no local variant, and {}",
-              why_no_remote(state));
+              why_no_remote(state, input));
 }
 
 Result<Route> decide_with_tools(const PolicyInput& input) {
@@ -119,7 +122,7 @@ Result<Route> decide_with_tools(const PolicyInput& input) {
   }
   const RemoteState state = remote_state(input);
   if (may_try(state)) return remote(nullptr, RouteReason::kTools, input);
-  return fail(ErrorCode::kUnsupported, "{}, and {}", kOnly, why_no_remote(state));
+  return fail(ErrorCode::kUnsupported, "{}, and {}", kOnly, why_no_remote(state, input));
 }
 
 Result<Route> decide_pinned(const PolicyInput& input) {
@@ -129,7 +132,7 @@ Result<Route> decide_pinned(const PolicyInput& input) {
     const RemoteState state = remote_state(input);
     if (may_try(state)) return remote(best, RouteReason::kPinned, input);
     return fail(ErrorCode::kInvalidArgument, "the remote was asked for by name, but {}",
-                why_no_remote(state));
+                why_no_remote(state, input));
   }
   if (pinned == "local") {
     if (input.locals.empty()) return fail(ErrorCode::kNotFound, "there is no local variant");
@@ -177,6 +180,8 @@ std::string_view route_reason_name(RouteReason reason) {
       return "budget";
     case RouteReason::kTools:
       return "tools";
+    case RouteReason::kKeptHere:
+      return "kept_here";
   }
   return "unknown";
 }

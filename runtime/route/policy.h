@@ -26,6 +26,7 @@ enum class RouteReason {
   kDoubted,       // a local draft failed its checks
   kBudget,        // a hard prompt, but no more may be spent: answered locally
   kTools,         // functions to call: that is the full model's business
+  kKeptHere,      // a hard prompt that may not leave this machine: answered locally
 };
 std::string_view route_reason_name(RouteReason reason);
 
@@ -51,6 +52,7 @@ struct PolicyInput {
   int64_t n_tokens_needed = 0;  // prompt and room for an answer; 0: fits, or not known
   bool remote_configured = false;
   bool offline = false;
+  std::string_view kept_here{};  // why this prompt may not leave; empty: it may
   bool remote_reachable = true;         // as last seen; only a failed call makes it false
   bool may_spend = true;                // the budget has room for the question
   bool has_tools = false;               // functions may be called
@@ -82,6 +84,7 @@ struct Decision {
   double novelty = 0;                    // as in Judgement
   bool is_novel = false;
   int64_t n_tokens_needed = 0;           // as in PolicyInput
+  std::string kept_here{};               // as in PolicyInput
   double predict_seconds = 0;            // features, prediction and policy
 };
 
@@ -104,6 +107,7 @@ struct Decision {
 //   remote usable             remote                                              not_confident
 //   down                      the best local one, degraded                        remote_down
 //   no money                  the best local one, degraded                        budget
+//   may not leave             the best local one, degraded                        kept_here
 //   else                      the best local one, degraded                        offline
 //
 // A pin is an order: it is obeyed or it is an error, never answered by something else; hence
@@ -112,8 +116,8 @@ struct Decision {
 // then says more than the policy could. A success that is not a number will not do.
 //
 // Errors: kNotFound (a pinned variant that does not exist; "local" without any), kInvalidArgument
-// (neither a local variant nor a usable remote; "remote" while offline, with none configured or over
-// the budget),
+// (neither a local variant nor a usable remote; "remote" while offline, with none configured, over the
+// budget or for what may not leave),
 // kContextFull (the prompt fits no local variant, or not the pinned one, and no remote may answer),
 // kUnsupported (functions, and no remote that may answer, or something local is pinned).
 Result<Route> decide(const PolicyInput& input);

@@ -7,6 +7,7 @@
 #include "runtime/route/breaker.h"
 #include "runtime/route/chat_wire.h"
 #include "runtime/route/http_transfer.h"
+#include "runtime/route/remote_load.h"
 #include "runtime/route/remote_url.h"
 #include "runtime/route/retry.h"
 
@@ -65,10 +66,11 @@ class AnswerSink final : public HttpSink {
 
 class BodySink final : public HttpSink {
  public:
+  explicit BodySink(std::string_view media_type) : wanted_(media_type) {}
   Status on_content_type(std::string_view media_type) override {
-    if (media_type == "application/json") return {};
-    return fail(ErrorCode::kRemote, "content type '{}', want application/json",
-                printable(media_type, 64));
+    if (media_type == wanted_) return {};
+    return fail(ErrorCode::kRemote, "content type '{}', want {}", printable(media_type, 64),
+                wanted_);
   }
   Status on_body(std::string_view bytes) override {
     body_ += bytes;
@@ -79,6 +81,7 @@ class BodySink final : public HttpSink {
   const std::string& body() const { return body_; }
 
  private:
+  std::string_view wanted_;
   std::string body_;
 };
 
@@ -115,6 +118,7 @@ class CurlRemoteClient final : public RemoteClient {
 
   Result<RemoteAnswer> complete(const RemoteRequest& request) override;
   Result<std::vector<std::string>> list_models() override;
+  Result<double> load(milliseconds patience) override;
   bool available() const override {
     const std::lock_guard lock(mutex_);
     return breaker_.would_admit(clock_.now());
@@ -273,13 +277,27 @@ Result<RemoteAnswer> CurlRemoteClient::complete(const RemoteRequest& request) {
 }
 
 Result<std::vector<std::string>> CurlRemoteClient::list_models() {
-  BodySink sink;
+  BodySink sink("application/json");
   const HttpOutcome outcome = transport_.exchange(
       {.url = url_.base + "/models", .end = clock_.now() + options_.connect_timeout}, sink);
   if (outcome.stage != HttpStage::kDone) return error_of(outcome, 1);
   Result<std::vector<std::string>> ids = model_ids_of(sink.body());
   if (!ids.has_value()) return Error{ErrorCode::kRemote, safe(ids.error().message)};
   return ids;
+}
+
+// Beside the API, not under it.
+Result<double> CurlRemoteClient::load(milliseconds patience) {
+  constexpr std::string_view kApi = "/v1";
+  std::string_view root = url_.base;
+  if (root.ends_with(kApi)) root.remove_suffix(kApi.size());
+  BodySink sink("text/plain");
+  const HttpOutcome outcome = transport_.exchange(
+      {.url = std::string(root) + "/metrics", .end = clock_.now() + patience}, sink);
+  if (outcome.stage != HttpStage::kDone) return error_of(outcome, 1);
+  const std::optional<double> load = load_of_metrics(sink.body());
+  if (!load) return fail(ErrorCode::kRemote, "its metrics do not say what runs there");
+  return *load;
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ class Secret {
 };
 
 struct RemoteOptions {
-  std::string url;  // base, "https://host/v1"
+  std::string url;  // base, "https://host/v1"; for remote_factory several, separated by commas
   std::string model;
   Secret api_key;
   std::string ca_file;  // empty: the system's; otherwise only what this file holds is trusted
@@ -97,6 +97,10 @@ class RemoteClient {
   virtual Result<RemoteAnswer> complete(const RemoteRequest& request) = 0;
   // GET {url}/models, all of it within the connect deadline.
   virtual Result<std::vector<std::string>> list_models() = 0;
+  // How many requests run and wait there, by all its users, as vLLM's /metrics says it, within
+  // `patience`. Errors: kRemote (it does not say so, or cannot be reached); then and here the breaker
+  // hears nothing of it.
+  virtual Result<double> load(std::chrono::milliseconds patience) = 0;
   // False while the breaker keeps complete() from asking.
   virtual bool available() const = 0;
   // RemoteOptions::model, for answers that ended before the server named its own.

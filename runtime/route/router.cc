@@ -5,6 +5,7 @@
 
 #include "runtime/core/log.h"
 #include "runtime/route/read_signals.h"
+#include "runtime/route/remote_pool.h"
 #include "runtime/route/router_state.h"
 #include "runtime/route/verify.h"
 #include "runtime/route/written_down.h"
@@ -74,6 +75,17 @@ Receipt receipt_of(const Journey& journey) {
   return receipt;
 }
 
+// All text that would leave with it.
+std::vector<std::string_view> texts_of(const RouteRequest& request) {
+  std::vector<std::string_view> texts = {request.tools, request.tool_choice,
+                                         request.response_format};
+  for (const ChatMessage& message : request.messages) {
+    texts.push_back(message.content);
+    texts.push_back(message.wire);
+  }
+  return texts;
+}
+
 // What there is when an answer broke off after its first piece, or was cancelled.
 RoutedAnswer broken_off(Journey& journey, std::string_view model, const Error& error) {
   RoutedAnswer answer;
@@ -116,14 +128,14 @@ void add_note(std::string* notes, std::string_view note) {
 // Prompt and room for an answer, as PolicyInput wants it. No text has more tokens than bytes,
 // beside what a template puts around it; so most prompts fit without being tokenised. Text that
 // cannot be counted (a template beyond our Jinja) is the engine's to complain about.
-int64_t Router::State::tokens_needed(const RouteRequest& request,
+int64_t Router::State::tokens_needed(const RouteRequest& request, const Decision& decision,
                                      std::span<const VariantCost> locals) {
   constexpr int64_t kTemplateTokens = 128;
   constexpr int64_t kTokensPerMessage = 32;
   // An answer that has less room than this had better come from elsewhere. Where it cannot, one
   // token is enough, as for the engine.
   constexpr int32_t kAnswerRoom = 64;
-  const int64_t room = may_ask_remote(request) && !request.pin.has_value()
+  const int64_t room = may_ask_remote(request, decision) && !request.pin.has_value()
                            ? std::clamp(request.options.max_tokens, 1, kAnswerRoom)
                            : 1;
   int64_t shortest = 0;
@@ -139,15 +151,19 @@ int64_t Router::State::tokens_needed(const RouteRequest& request,
     most += static_cast<int64_t>(message.content.size()) + kTokensPerMessage;
   }
   if (most <= shortest) return 0;
+  const std::lock_guard turn(local_answers.turns());
   const Result<int64_t> n_prompt = request.raw_prompt.has_value()
                                        ? variants->count_tokens(*request.raw_prompt)
                                        : variants->count_tokens(request.messages);
   return n_prompt.has_value() ? *n_prompt + room : 0;
 }
 
-// The only place where the client comes into being. REQUIRES: make_remote and not offline.
+// The only place where the client comes into being. REQUIRES: make_remote. Errors: kUnsupported
+// (offline by now), those of making it.
 Result<RemoteClient*> Router::State::remote() {
-  AC_CHECK(make_remote && !options.offline);
+  AC_CHECK(make_remote);
+  if (offline) return fail(ErrorCode::kUnsupported, "offline");
+  const std::lock_guard lock(shared);
   if (client == nullptr && !client_error.has_value()) {
     Result<std::unique_ptr<RemoteClient>> made = make_remote();
     if (made.has_value()) {
@@ -160,10 +176,17 @@ Result<RemoteClient*> Router::State::remote() {
   return client.get();
 }
 
+Result<Engine*> Router::State::engine_of(std::string_view id) {
+  Result<Engine*> engine = variants->get(id);
+  const std::lock_guard lock(shared);
+  loaded = variants->loaded();
+  return engine;
+}
+
 // The engine of the route's variant. Where that cannot be loaded and was not pinned, of another
 // one: the cheaper ones first, since they need less memory, then the dearer.
 Result<Engine*> Router::State::load(Journey& journey) {
-  Result<Engine*> wanted = variants->get(journey.route.variant);
+  Result<Engine*> wanted = engine_of(journey.route.variant);
   const std::optional<std::string>& pin = journey.request.pin;
   if (wanted.has_value() || (pin.has_value() && *pin != "local")) return wanted;
   const std::vector<Candidate>& all = journey.decision.candidates;
@@ -174,7 +197,7 @@ Result<Engine*> Router::State::load(Journey& journey) {
   for (auto it = at; it != all.begin();) others.push_back((--it)->id);
   for (auto it = at; it != all.end() && ++it != all.end();) others.push_back(it->id);
   for (const std::string_view id : others) {
-    Result<Engine*> engine = variants->get(id);
+    Result<Engine*> engine = engine_of(id);
     if (!engine.has_value()) continue;
     add_note(&journey.notes, fmt::format("{} could not be loaded ({})", journey.route.variant,
                                          wanted.error().message));
@@ -186,13 +209,7 @@ Result<Engine*> Router::State::load(Journey& journey) {
 }
 
 Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
-  AC_TRY(Engine * engine, load(journey));
-  std::vector<int32_t> prompt;
-  if (journey.request.raw_prompt.has_value()) {
-    prompt = engine->tokens_of_text(*journey.request.raw_prompt);
-  } else {
-    AC_TRY(prompt, engine->tokens_of_chat(journey.request.messages));
-  }
+  const RouteRequest& request = journey.request;
   GenerateOptions generate = journey.request.options;
   generate.on_text = journey.relay.callback();
   const bool reads_signals = judge.drafts != nullptr || journey.request.wants_signals;
@@ -203,9 +220,26 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
       return !journey.goes_on || journey.goes_on(signals);
     };
   }
-  Result<Generation> generation = engine->generate(prompt, generate);
+  LocalQuestion question;
+  question.variant = journey.route.variant;
+  question.options = &generate;
+  question.load = [&] {
+    Result<Engine*> engine = load(journey);
+    question.variant = journey.route.variant;  // others join what could be loaded
+    return engine;
+  };
+  question.tokens = [&](const Engine& engine) -> Result<std::vector<int32_t>> {
+    // Whoever has left meanwhile gives up the turn.
+    if (generate.cancel != nullptr && generate.cancel->raised()) {
+      return fail(ErrorCode::kCancelled, "cancelled");
+    }
+    if (request.raw_prompt.has_value()) return engine.tokens_of_text(*request.raw_prompt);
+    return engine.tokens_of_chat(request.messages);
+  };
+  local_answers.make(question);
+  const Result<Generation>& generation = question.made;
   if (!generation.has_value()) {
-    if (journey.relay.relayed()) {
+    if (journey.relay.relayed() || generation.error().code == ErrorCode::kCancelled) {
       return broken_off(journey, journey.route.variant, generation.error());
     }
     journey.relay.restart();
@@ -214,14 +248,12 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
   RoutedAnswer answer;
   answer.receipt = receipt_of(journey);
   const auto n_answered = static_cast<int32_t>(generation->tokens.size());
-  answer.receipt.level = generate.level_at && engine->level().has_value()
-                             ? generate.level_at(n_answered)
-                             : engine->level();
+  answer.receipt.level = question.level;
   answer.receipt.completion_tokens = n_answered;
   answer.receipt.prompt_tokens = generation->n_prompt_tokens;
   answer.receipt.reused_tokens = generation->n_reused_tokens;
   answer.receipt.finish = finish_name(generation->finish);
-  answer.text = std::move(generation->text);
+  answer.text = generation->text;
   const bool verifies = options.verify != Verify::kNo || reads_signals;
   if (!verifies || journey.request.raw_prompt.has_value() ||
       generation->finish == FinishReason::kCancelled) {
@@ -260,7 +292,7 @@ double Router::State::usual_price(const RouteRequest& request) const {
                            static_cast<int64_t>(usual_completion_tokens));
 }
 
-Result<bool> Router::State::may_spend(const RouteRequest& request) const {
+Result<bool> Router::State::may_spend(const RouteRequest& request) {
   const double price = highest_price(request);
   if (options.usd_per_workflow > 0 && !request.workflow.empty()) {
     AC_TRY(const WorkflowState workflow, workflow_of(request));
@@ -326,6 +358,7 @@ Result<RoutedAnswer> Router::State::ask_remote(Journey& journey, double& spent) 
   spent = remote_answer->usage_known ? remote_answer->cost_usd : highest_price(journey.request);
   if (remote_answer->usage_known) {
     constexpr double kShareOfNew = 0.1;
+    const std::lock_guard lock(shared);
     usual_completion_tokens +=
         kShareOfNew *
         (static_cast<double>(remote_answer->completion_tokens) - usual_completion_tokens);
@@ -351,19 +384,20 @@ Result<RoutedAnswer> Router::State::travel(Journey& journey) {
   if (route.degraded) {
     journey.cause = route.reason == RouteReason::kRemoteDown ? "remote unreachable (paused)"
                     : route.reason == RouteReason::kBudget   ? "the budget has no room for it"
-                    : options.offline                          ? "offline"
+                    : route.reason == RouteReason::kKeptHere ? decision.kept_here
+                    : offline                                ? "offline"
                                                              : "no remote configured";
   }
   if (route.place == Place::kLocal) {
     const bool may_escalate = options.verify == Verify::kEscalate &&
                               !request.pin.has_value() && !route.degraded &&
-                              may_ask_remote(request);
+                              may_ask_remote(request, decision);
     Result<RoutedAnswer> answer =
         may_escalate ? run_local_then_doubt(journey) : run_local(journey);
     // Too long for the engine, or nothing could be loaded: the remote may still answer. It is not
     // asked where the user has pinned something, nor again where it is the reason for being here.
     if (answer.has_value() || request.pin.has_value() || route.degraded ||
-        !may_ask_remote(request)) {
+        !may_ask_remote(request, decision)) {
       return answer;
     }
     const Error local_error = answer.error();
@@ -398,6 +432,7 @@ Result<RoutedAnswer> Router::State::travel(Journey& journey) {
 void Router::State::remember(const Journey& journey, const RoutedAnswer& answer) {
   const Decision& decision = journey.decision;
   const RouteRequest& request = journey.request;
+  const std::lock_guard lock(shared);
   note_lesson(journey, answer);
   if (drift && decision.gate == GateKind::kNgram && !request.pin.has_value()) {
     const auto cheapest = static_cast<double>(decision.prediction->success.front());
@@ -421,16 +456,23 @@ void Router::State::remember(const Journey& journey, const RoutedAnswer& answer)
 }
 
 // A new one where the request says of none.
-Result<WorkflowState> Router::State::workflow_of(const RouteRequest& request) const {
+Result<WorkflowState> Router::State::workflow_of(const RouteRequest& request) {
   if (request.workflow.empty()) return WorkflowState{};
+  const std::lock_guard lock(shared);
   if (options.workflow_file.empty()) return workflows.find(request.workflow);
   AC_TRY(const WorkflowBook book, read_workflows(options.workflow_file));
   return book.find(request.workflow);
 }
 
+std::string Router::State::why_kept_here(const RouteRequest& request) const {
+  if (!request.keep_here.empty()) return request.keep_here;
+  if (!make_remote || options.forward_rules == nullptr) return {};
+  return options.forward_rules->broken_by(texts_of(request));
+}
+
 RemoteFactory remote_factory(RemoteOptions options) {
   if (options.url.empty()) return nullptr;
-  return [options = std::move(options)] { return RemoteClient::create(options); };
+  return [options = std::move(options)] { return make_remote_client(options); };
 }
 
 Router::Router(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -450,8 +492,9 @@ Result<std::unique_ptr<Router>> Router::create(RouterParts parts, RouterOptions 
   state->ledger = std::move(parts.ledger);
   state->learner = std::move(parts.learner);
   if (state->judge.usual) state->drift.emplace(*state->judge.usual);
-  state->options = options;
-  state->clock = options.clock != nullptr ? options.clock : &system_clock();
+  state->offline = options.offline;
+  state->options = std::move(options);
+  state->clock = state->options.clock != nullptr ? state->options.clock : &system_clock();
   state->audit_rng = Rng(static_cast<uint64_t>(state->clock->now().time_since_epoch().count()));
   return std::unique_ptr<Router>(new Router(std::move(state)));
 }
@@ -473,13 +516,15 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
   }
   Decision decision;
   decision.threshold = threshold;
+  decision.kept_here = state_->why_kept_here(request);
   std::vector<VariantCost> costs;
   if (state_->variants.has_value()) {
     for (const LocalVariant& variant : state_->variants->variants()) costs.push_back(variant.cost);
   }
-  // Outside the time of the decision: a long prompt is tokenised here.
-  decision.n_tokens_needed = state_->tokens_needed(request, costs);
+  // Outside the time of the decision: rules read all of the text, a long prompt is tokenised.
+  decision.n_tokens_needed = state_->tokens_needed(request, decision, costs);
   const Clock::TimePoint start = state_->clock->now();
+  std::unique_lock lock(state_->shared);
   if (state_->judge.judge) {
     Judgement judgement = state_->judge.judge(prompt, facts_of(request));
     decision.gate = judgement.gate;
@@ -487,7 +532,8 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
     decision.allowance = judgement.allowance;
     decision.draft_allowance = judgement.draft_allowance;
     // A draft that nothing can replace had better be good from the start.
-    if (decision.draft_allowance && (request.pin.has_value() || !state_->may_ask_remote(request))) {
+    if (decision.draft_allowance &&
+        (request.pin.has_value() || !state_->may_ask_remote(request, decision))) {
       decision.allowance = std::exchange(decision.draft_allowance, std::nullopt);
     }
     decision.novelty = judgement.novelty;
@@ -517,14 +563,16 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
                     .least_cost = workflow.dearest_local,
                     .n_tokens_needed = decision.n_tokens_needed,
                     .remote_configured = static_cast<bool>(state_->make_remote),
-                    .offline = state_->options.offline,
+                    .offline = state_->offline,
+                    .kept_here = decision.kept_here,
                     .remote_reachable = !state_->client_error.has_value() &&
                                         (state_->client == nullptr || state_->client->available()),
                     .has_tools = !request.tools.empty(),
                     .pinned = request.pin};
+  lock.unlock();
   if (raw && !input.pinned.has_value()) input.pinned = "local";
   AC_TRY(decision.route, ac::decide(input));
-  if (decision.route.place == Place::kRemote && state_->may_ask_remote(request)) {
+  if (decision.route.place == Place::kRemote && state_->may_ask_remote(request, decision)) {
     const Result<bool> may_spend = state_->may_spend(request);
     if (!may_spend) log_warning("{}", may_spend.error().message);
     input.may_spend = may_spend && *may_spend;
@@ -554,16 +602,43 @@ Result<RoutedAnswer> Router::answer(const RouteRequest& request) {
   return answer;
 }
 
-Result<Engine*> Router::engine(std::string_view id) {
+Status Router::with_engine(std::string_view id, const std::function<Status(Engine&)>& use) {
   if (!state_->variants.has_value()) {
     return fail(ErrorCode::kNotFound, "there is no local model");
   }
-  return state_->variants->get(id);
+  const std::lock_guard turn(state_->local_answers.turns());
+  AC_TRY(Engine * engine, state_->engine_of(id));
+  return use(*engine);
+}
+
+bool Router::unload(std::string_view id) {
+  if (!state_->variants.has_value()) return false;
+  const std::lock_guard turn(state_->local_answers.turns());
+  const bool was_loaded = state_->variants->drop(id);
+  const std::lock_guard lock(state_->shared);
+  state_->loaded = state_->variants->loaded();
+  return was_loaded;
+}
+
+void Router::set_offline(bool offline) { state_->offline = offline; }
+bool Router::offline() const { return state_->offline; }
+
+std::shared_ptr<Ledger> Router::ledger() const { return state_->ledger; }
+
+RouterView Router::view() const {
+  RouterView view;
+  const std::lock_guard lock(state_->shared);
+  view.may_ask_remote = state_->make_remote && !state_->offline;
+  view.remote_paused = state_->client_error.has_value() ||
+                       (state_->client != nullptr && !state_->client->available());
+  if (state_->drift && state_->drift->alarmed()) view.alarm = state_->drift->summary();
+  view.loaded = state_->loaded;
+  return view;
 }
 
 Result<std::vector<std::string>> Router::remote_models() {
   if (!state_->make_remote) return fail(ErrorCode::kNotFound, "no remote is configured");
-  if (state_->options.offline) return fail(ErrorCode::kUnsupported, "offline = yes");
+  if (state_->offline) return fail(ErrorCode::kUnsupported, "offline = yes");
   AC_TRY(RemoteClient * client, state_->remote());
   return client->list_models();
 }

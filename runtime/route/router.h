@@ -23,6 +23,7 @@
 #include "runtime/core/result.h"
 #include "runtime/engine/session.h"
 #include "runtime/ledger/ledger.h"
+#include "runtime/route/forward_rules.h"
 #include "runtime/route/judge.h"
 #include "runtime/route/policy.h"
 #include "runtime/route/receipt.h"
@@ -67,6 +68,7 @@ struct RouterOptions {
   std::string workflow_file{};  // where workflows outlive the router; empty: nowhere
   double audit_share = 0;       // of local answers that the remote is asked to confirm, when idle
   bool offline = false;
+  std::shared_ptr<const ForwardRules> forward_rules{};  // nullptr: everything may leave
   uint64_t memory_budget_bytes = 0;  // of loaded variants; 0: what the machine has
   const Clock* clock = nullptr;      // nullptr: the machine's
 };
@@ -84,6 +86,8 @@ struct RouteRequest {
   std::optional<double> threshold;  // instead of RouterOptions::threshold
   // Requests with the same id are steps of one workflow; empty: a request of its own.
   std::string workflow{};
+  // Why nothing of it may leave this machine, in words; empty: it may.
+  std::string keep_here{};
   bool wants_signals = false;  // RoutedAnswer::signals, even where no gate reads them
 };
 
@@ -97,7 +101,16 @@ struct RoutedAnswer {
   std::vector<ToolCall> tool_calls{};     // of the remote
 };
 
-// Not thread-safe: one answer at a time.
+// What is known of the router at a moment.
+struct RouterView {
+  bool may_ask_remote = false;  // there is one, and it is not offline
+  bool remote_paused = false;   // it keeps failing, or its client could not be made
+  std::string alarm{};          // as in Decision
+  std::vector<std::string> loaded{};  // variants in memory, last used first
+};
+
+// Thread-safe. Local variants are asked in the order of the questions, those for the same variant that
+// stand behind each other together (turns.h); while one waits for the remote others go on.
 class Router {
  public:
   // Errors: kInvalidArgument (neither a local model nor a remote, threshold outside [0, 1]).
@@ -129,8 +142,18 @@ class Router {
   // none, or nothing is learned), those of UseLearner.
   Status judge_last(bool good);
 
-  // The engine of a variant, loaded if need be; valid until the next call of answer() or engine().
-  Result<Engine*> engine(std::string_view id);
+  // Has something done with the engine of a variant, loaded if need be, when it is its turn. Errors:
+  // kNotFound (no local model), those of loading and of `use`.
+  Status with_engine(std::string_view id, const std::function<Status(Engine&)>& use);
+  // Lets go of a variant's memory, when it is its turn. False: it was not loaded.
+  bool unload(std::string_view id);
+
+  // Whether requests from now on may ask the remote. REQUIRES: there is one to come back to: a router
+  // that was made offline has none.
+  void set_offline(bool offline);
+  bool offline() const;
+  RouterView view() const;
+  std::shared_ptr<Ledger> ledger() const;  // nullptr: none
   // For `doctor`: the models that the remote offers. Errors: kNotFound (no remote), kUnsupported
   // (offline), kRemote.
   Result<std::vector<std::string>> remote_models();

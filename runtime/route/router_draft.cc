@@ -22,7 +22,8 @@ std::optional<SecondDraft> Router::State::ask_second(const Journey& journey,
   const auto variant = static_cast<size_t>(judge.drafts->find_variant(journey.route.variant));
   const std::string& id = judge.drafts->parts().seconds[variant];
   if (id == journey.route.variant) return std::nullopt;
-  const Result<Engine*> engine = variants->get(id);
+  const std::lock_guard turn(local_answers.turns());
+  const Result<Engine*> engine = engine_of(id);
   if (!engine) return std::nullopt;
   const auto prompt = (*engine)->tokens_of_chat(journey.request.messages);
   if (!prompt) return std::nullopt;

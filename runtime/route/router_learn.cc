@@ -41,7 +41,7 @@ void Router::State::note_lesson(const Journey& journey, const RoutedAnswer& answ
   if (answer.receipt.place == Place::kLocal) {
     last_local = lesson;
     lesson.audit = true;
-    if (answer.receipt.degraded || !may_ask_remote(request) ||
+    if (answer.receipt.degraded || !may_ask_remote(request, decision) ||
         audit_rng.uniform() >= options.audit_share) {
       return;
     }
@@ -75,13 +75,15 @@ Result<bool> Router::State::take_lesson(const Lesson& lesson, const CancelFlag* 
     if (!is_whole(answer)) return true;
     other = std::move(answer.text);
   } else {
-    AC_TRY(Engine * engine, variants->get(lesson.variant));
+    const std::lock_guard turn(local_answers.turns());
+    AC_TRY(Engine * engine, engine_of(lesson.variant));
     AC_TRY(const std::vector<int32_t> prompt, engine->tokens_of_chat(lesson.messages));
     AC_TRY(Generation generation, engine->generate(prompt, request.options));
     if (generation.finish == FinishReason::kCancelled) return false;
     other = std::move(generation.text);
   }
   AC_TRY(const std::string_view prompt, judged_text(request));
+  const std::lock_guard lock(shared);
   AC_TRY_STATUS(learner->learn(prompt, facts_of(request), lesson.variant,
                                word_overlap(lesson.answer, other),
                                lesson.audit ? 1 / options.audit_share : 1,
@@ -89,13 +91,19 @@ Result<bool> Router::State::take_lesson(const Lesson& lesson, const CancelFlag* 
   return true;
 }
 
-bool Router::has_lessons() const { return !state_->lessons.empty(); }
+bool Router::has_lessons() const {
+  const std::lock_guard lock(state_->shared);
+  return !state_->lessons.empty();
+}
 
 Result<bool> Router::learn_one(const CancelFlag* cancel) {
+  std::unique_lock lock(state_->shared);
   if (state_->lessons.empty()) return false;
   State::Lesson lesson = std::move(state_->lessons.front());
   state_->lessons.pop_front();
+  lock.unlock();
   const Result<bool> taken = state_->take_lesson(lesson, cancel);
+  lock.lock();
   if (taken && !*taken) state_->lessons.push_front(std::move(lesson));
   return taken;
 }
@@ -104,6 +112,7 @@ Status Router::judge_last(bool good) {
   if (state_->learner == nullptr) {
     return fail(ErrorCode::kNotFound, "nothing is learned from use (learn in [route])");
   }
+  const std::lock_guard lock(state_->shared);
   if (!state_->last_local) {
     return fail(ErrorCode::kNotFound, "no local answer yet that a gate had chosen");
   }

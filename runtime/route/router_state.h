@@ -1,9 +1,11 @@
 // The router's inside, shared by its parts. Not an interface: router*.cc only.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +13,7 @@
 
 #include "runtime/core/rng.h"
 #include "runtime/route/drift.h"
+#include "runtime/route/local_answers.h"
 #include "runtime/route/router.h"
 #include "runtime/route/workflow_book.h"
 
@@ -81,14 +84,20 @@ Result<std::string_view> judged_text(const RouteRequest& request);
 RequestFacts facts_of(const RouteRequest& request);
 
 struct Router::State {
-  Judge judge;
+  Judge judge;  // under `shared`: it looks at what is learned
+  // Loaded, counted with and run by whoever has a turn; what there is may be read without.
   std::optional<VariantCache> variants;
   RemoteFactory make_remote;
   RouterOptions options;
   const Clock* clock = nullptr;
+  std::atomic<bool> offline = false;
+  std::shared_ptr<Ledger> ledger;  // nullptr: no limits
+
+  // For moments only, also for whoever has a turn: what answers have in common, which is all that follows.
+  std::mutex shared;
   std::unique_ptr<RemoteClient> client;  // made on first use
   std::optional<Error> client_error;     // it could not be made
-  std::shared_ptr<Ledger> ledger;        // nullptr: no limits
+  std::vector<std::string> loaded;       // variants, as RouterView
   WorkflowBook workflows;
   std::optional<DriftMonitor> drift;
   std::shared_ptr<UseLearner> learner;   // nullptr: nothing is learned
@@ -105,11 +114,16 @@ struct Router::State {
   Rng audit_rng{1};
   double usual_completion_tokens = 200;  // of answers of the remote, a running mean
 
-  bool may_ask_remote(const RouteRequest& request) const {
-    return make_remote && !options.offline && !request.raw_prompt.has_value();
+  bool may_ask_remote(const RouteRequest& request, const Decision& decision) const {
+    return make_remote && !offline && decision.kept_here.empty() &&
+           !request.raw_prompt.has_value();
   }
-  int64_t tokens_needed(const RouteRequest& request, std::span<const VariantCost> locals);
+  // Why nothing of it may leave this machine; empty: it may.
+  std::string why_kept_here(const RouteRequest& request) const;
+  int64_t tokens_needed(const RouteRequest& request, const Decision& decision,
+                        std::span<const VariantCost> locals);
   Result<RemoteClient*> remote();
+  Result<Engine*> engine_of(std::string_view id);  // in a turn
   Result<Engine*> load(Journey& journey);
   Result<RoutedAnswer> run_local(Journey& journey);
   Result<RoutedAnswer> run_local_then_doubt(Journey& journey);
@@ -124,13 +138,16 @@ struct Router::State {
   Result<RoutedAnswer> travel(Journey& journey);
   // The most that the question can cost.
   double highest_price(const RouteRequest& request) const;
-  double usual_price(const RouteRequest& request) const;
-  Result<WorkflowState> workflow_of(const RouteRequest& request) const;
-  Result<bool> may_spend(const RouteRequest& request) const;
+  double usual_price(const RouteRequest& request) const;  // under `shared`
+  Result<WorkflowState> workflow_of(const RouteRequest& request);
+  Result<bool> may_spend(const RouteRequest& request);
   void write_down(const RoutedAnswer& answer);
   void remember(const Journey& journey, const RoutedAnswer& answer);
   void note_lesson(const Journey& journey, const RoutedAnswer& answer);
   Result<bool> take_lesson(const Lesson& lesson, const CancelFlag* cancel);
+
+  // The last to be made and the first to end: its thread uses the rest.
+  LocalAnswers local_answers;
 };
 
 }  // namespace ac

@@ -32,11 +32,14 @@ class ZooVariants final : public VariantSource {
   std::span<const LocalVariant> variants() const override { return variants_; }
 
   Result<std::unique_ptr<Engine>> load(std::string_view id) const override {
-    // The weights are hashed on another thread while the engine reads them.
-    AC_TRY(UncheckedVariant variant, zoo_->open_variant_unchecked(id));
-    Result<std::unique_ptr<Engine>> engine = Engine::load(std::move(variant.checkpoint), options_);
-    if (Status status = variant.check->wait(); !status.has_value()) return status.error();
-    return engine;
+    Result<std::unique_ptr<Engine>> engine = load_with(id, options_);
+    if (engine || engine.error().code != ErrorCode::kOutOfMemory || options_.n_slots == 1) {
+      return engine;
+    }
+    // One answer at a time is better than none.
+    EngineOptions small = options_;
+    small.n_slots = 1;
+    return load_with(id, small);
   }
 
   Result<ModelText> load_text() const override {
@@ -46,6 +49,15 @@ class ZooVariants final : public VariantSource {
   }
 
  private:
+  Result<std::unique_ptr<Engine>> load_with(std::string_view id,
+                                            const EngineOptions& options) const {
+    // The weights are hashed on another thread while the engine reads them.
+    AC_TRY(UncheckedVariant variant, zoo_->open_variant_unchecked(id));
+    Result<std::unique_ptr<Engine>> engine = Engine::load(std::move(variant.checkpoint), options);
+    if (Status status = variant.check->wait(); !status.has_value()) return status.error();
+    return engine;
+  }
+
   std::shared_ptr<const Zoo> zoo_;
   EngineOptions options_;
   std::vector<LocalVariant> variants_;
@@ -171,6 +183,10 @@ Result<int64_t> VariantCache::count_tokens(std::string_view raw_prompt) {
   }
   AC_TRY(const ModelText* reads, text());
   return static_cast<int64_t>(reads->tokens_of_text(raw_prompt).size());
+}
+
+bool VariantCache::drop(std::string_view id) {
+  return entries_.remove_if([id](const Entry& entry) { return entry.id == id; }) > 0;
 }
 
 std::vector<std::string> VariantCache::loaded() const {

@@ -57,6 +57,8 @@ class VariantCache {
   // The pointer is valid until the next call. Errors: those of VariantSource::load.
   Result<Engine*> get(std::string_view id);
   std::vector<std::string> loaded() const;  // last used first
+  // False: the variant was not loaded.
+  bool drop(std::string_view id);
   // The tokens of a conversation, or of text to continue. Loads no weights. Errors: those of
   // VariantSource::load_text and ModelText::tokens_of_chat.
   Result<int64_t> count_tokens(const std::vector<ChatMessage>& messages);

@@ -71,9 +71,10 @@ std::string ChatForm::piece(std::string_view text) { return event(chunk(choice(t
 
 std::string ChatForm::closing(const RoutedAnswer& answer) {
   std::string text;
-  if (!answer.tool_calls.empty()) {
+  // One a chunk: some clients look at the first of each.
+  for (OrderedJson& call : calls_of(answer, true)) {
     OrderedJson calling = choice("", "");
-    calling[0]["delta"]["tool_calls"] = calls_of(answer, true);
+    calling[0]["delta"]["tool_calls"] = OrderedJson::array({std::move(call)});
     text += event(chunk(std::move(calling)));
   }
   OrderedJson last = chunk(choice("", finish_reason_of(answer)));

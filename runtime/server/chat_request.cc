@@ -111,6 +111,12 @@ std::optional<ChatRefusal> read_messages(const Json& object, const char* list,
                      fmt::format("'{}' is a {}, expected an object", where, message.type_name()));
     }
     if (const Json* type = json_find(message, "type"); type != nullptr && *type != "message") {
+      if (*type == "item_reference" && std::string_view(list) == "input") {
+        const auto id = json_string(message, "id");
+        if (!id) return refused(where + ".id", id.error().message);
+        out.push_back({std::string(kReferenceRole), *id});
+        continue;
+      }
       auto item = read_call_item(OrderedJson(message));
       if (!item) return refused(where, item.error().message);
       if (*item) {
@@ -353,6 +359,7 @@ std::variant<ChatRequest, ChatRefusal> read_responses_request(std::string_view b
   } else if (auto wrong = read_messages(object, "input", request.messages)) {
     return *wrong;
   }
+  if (const Json* store = json_find(object, "store"); store != nullptr) request.store = *store != false;
   for (const char* stored : {"previous_response_id", "conversation", "prompt"}) {
     if (json_find(object, stored) != nullptr) {
       return refused(stored, fmt::format("nothing is stored here that '{}' could mean", stored));

@@ -1,11 +1,10 @@
 #include "runtime/server/embeddings.h"
 
-#include <openssl/evp.h>
-
 #include <bit>
 #include <nlohmann/json.hpp>
 
 #include "runtime/core/json.h"
+#include "runtime/server/base64.h"
 
 namespace ac {
 namespace {
@@ -75,11 +74,7 @@ std::string base64_of(std::span<const float> values) {
       bytes.push_back(static_cast<unsigned char>(bits >> shift));
     }
   }
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(),
-                                static_cast<int>(bytes.size()));
-  text.resize(static_cast<size_t>(n));
-  return text;
+  return base64_of(std::span<const unsigned char>(bytes));
 }
 
 std::string embeddings_body(std::string_view model, std::span<const std::vector<float>> vectors,

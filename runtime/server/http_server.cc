@@ -26,6 +26,8 @@ std::string plain_error(std::string_view message, std::string_view type) {
                      json_quote(message), type);
 }
 
+TcpEnd named(const tcp::endpoint& end) { return {end.address().to_string(), end.port()}; }
+
 class Server;
 
 // One connection: requests one after the other, each answered before the next is read.
@@ -60,6 +62,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   uint64_t turn_ = 0;  // requests so far
   bool answering_ = false, keeps_ = false, chunked_ = false, ended_ = false, head_sent_ = false;
   bool writing_ = false, closing_ = false, watching_ = false;
+  TcpEnd peer_, own_;
   std::deque<std::string> out_;
 };
 
@@ -215,6 +218,8 @@ Session::Session(tcp::socket socket, Server& server)
     : stream_(std::move(socket)), server_(server), buffer_(server.options().header_bytes * 2) {
   error_code ignored;
   stream_.socket().set_option(tcp::no_delay(true), ignored);
+  peer_ = named(stream_.socket().remote_endpoint(ignored));
+  own_ = named(stream_.socket().local_endpoint(ignored));
 }
 
 void Session::close() {
@@ -292,6 +297,8 @@ void Session::handle() {
     request.fields.emplace_back(std::move(name), std::string(field.value()));
   }
   request.body = std::move(message.body());
+  request.peer = peer_;
+  request.own = own_;
   ++turn_;
   answering_ = true;
   ended_ = head_sent_ = chunked_ = false;

@@ -18,6 +18,7 @@
 
 #include "runtime/core/cancel.h"
 #include "runtime/core/result.h"
+#include "runtime/server/connection_owner.h"
 
 namespace ac {
 
@@ -29,6 +30,7 @@ struct HttpRequest {
   std::string query;   // what follows "?"
   HttpFields fields;   // names in lower case
   std::string body;
+  TcpEnd peer{}, own{};  // of the connection
   // The first field of that name, in lower case; nullopt: there is none.
   std::optional<std::string_view> field(std::string_view name) const;
 };

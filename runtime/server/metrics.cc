@@ -45,11 +45,26 @@ void Metrics::count_answer(const Receipt& receipt) {
   of.answers.add(receipt.seconds);
   if (receipt.first_token_seconds > 0) of.first_tokens.add(receipt.first_token_seconds);
   usd_ += receipt.cost_usd;
+  // The first token belongs to the reading.
+  if (receipt.place == Place::kLocal && receipt.completion_tokens > 1) {
+    Writing& writing = writing_[receipt.model];
+    writing.tokens += receipt.completion_tokens - 1;
+    writing.seconds += receipt.seconds - receipt.first_token_seconds;
+  }
 }
 
 void Metrics::count_refusal(int status) {
   const std::lock_guard guard(mutex_);
   ++refusals_[status];
+}
+
+std::map<std::string, double> Metrics::tokens_per_second() const {
+  const std::lock_guard guard(mutex_);
+  std::map<std::string, double> speeds;
+  for (const auto& [variant, writing] : writing_) {
+    if (writing.seconds > 0) speeds[variant] = static_cast<double>(writing.tokens) / writing.seconds;
+  }
+  return speeds;
 }
 
 std::string Metrics::text(size_t n_waiting) const {

@@ -16,6 +16,8 @@ class Metrics {
  public:
   void count_answer(const Receipt& receipt);
   void count_refusal(int status);
+  // Of each local variant, while it wrote.
+  std::map<std::string, double> tokens_per_second() const;
   // `n_waiting`: requests in the queue now.
   std::string text(size_t n_waiting) const;
 
@@ -36,6 +38,11 @@ class Metrics {
   mutable std::mutex mutex_;
   std::map<std::array<std::string, 3>, int64_t> answers_;  // place, model, reason
   std::map<std::string, OfPlace> places_;
+  struct Writing {
+    int64_t tokens = 0;
+    double seconds = 0;
+  };
+  std::map<std::string, Writing> writing_;  // by local variant
   std::map<int, int64_t> refusals_;
   double usd_ = 0;
 };

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "runtime/route/router.h"
 
@@ -28,6 +30,10 @@ class ReplyForm {
   // The end of a stream that has no right end.
   virtual std::string broken(int status, std::string_view message, std::string_view code) = 0;
   virtual std::string whole(const RoutedAnswer& answer) = 0;
+  // What later requests may refer to by its id, as messages of the conversation that goes on.
+  virtual std::vector<std::pair<std::string, ChatMessage>> items(const RoutedAnswer&) const {
+    return {};
+  }
 
  protected:
   ReplyHead head_;

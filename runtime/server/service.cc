@@ -1,19 +1,23 @@
 #include "runtime/server/service.h"
 
+#include <openssl/rand.h>
+
 #include <algorithm>
-#include <atomic>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <new>
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "runtime/core/check.h"
 #include "runtime/core/log.h"
 #include "runtime/route/explain.h"
 #include "runtime/route/workflow_book.h"
 #include "runtime/server/chat_reply.h"
 #include "runtime/server/error_reply.h"
 #include "runtime/server/responses_reply.h"
+#include "runtime/server/tools_request.h"
 
 namespace ac {
 namespace {
@@ -39,10 +43,13 @@ ModelName split_model(const std::string& model) {
   return {model.substr(0, at), threshold, good};
 }
 
+// Nobody can guess another's.
 std::string random_id() {
-  static std::atomic<uint64_t> next{0};
-  const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-  return fmt::format("{:016x}{:04x}", static_cast<uint64_t>(now), next++ & 0xffff);
+  std::array<unsigned char, 16> bytes{};
+  AC_CHECK(RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1);
+  std::string id;
+  for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
+  return id;
 }
 
 std::unique_ptr<ReplyForm> form_of(const ChatRequest& asked, ReplyHead head) {
@@ -59,7 +66,13 @@ ChatService::ChatService(std::unique_ptr<Router> router, std::vector<std::string
                          ServiceOptions options)
     : router_(std::move(router)), models_(std::move(models)), options_(std::move(options)) {
   for (const auto& [alias, meant] : options_.aliases) models_.push_back(alias);
-  worker_ = std::thread([this] { work(); });
+  if (options_.page.gates != nullptr && options_.page.gates->ngram && !options_.page.paper) {
+    promises_ = promise_curve(options_.page.gates->ngram->parts().calibration,
+                              options_.page.target_confidence);
+  }
+  for (size_t i = 0; i < std::max<size_t>(1, options_.answers); ++i) {
+    workers_.emplace_back([this] { work(); });
+  }
 }
 
 ChatService::~ChatService() {
@@ -70,7 +83,7 @@ ChatService::~ChatService() {
   stop_running_.raise();
   stop_learning_.raise();
   changed_.notify_all();
-  worker_.join();
+  for (std::thread& worker : workers_) worker.join();
   for (const Job& job : waiting_) refuse(*job.exchange, 503, "the server is stopping");
 }
 
@@ -93,6 +106,10 @@ void ChatService::fail_with_error(HttpExchange& exchange, const Error& error) {
 void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
   if (const auto refusal = refusal_of(request, guard_)) {
     return refuse(*exchange, refusal->status, refusal->message);
+  }
+  if (!is_let_in(request)) {
+    return refuse(*exchange, 401, "this server asks for a key: Authorization: Bearer KEY", "",
+                  "invalid_api_key");
   }
   const bool get = request.method == "GET", post = request.method == "POST";
   const auto only = [&](bool allowed) {
@@ -119,16 +136,15 @@ void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exch
     if (only(get)) exchange->respond(200, json_fields(), R"({"status":"ok"})");
   } else if (request.path == "/metrics") {
     if (!only(get)) return;
-    size_t n_waiting = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      n_waiting = waiting_.size();
-    }
     exchange->respond(200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}},
-                      metrics_.text(n_waiting));
+                      metrics_.text(n_waiting()));
+  } else if (request.path == "/") {
+    if (only(get)) send_page(request, *exchange);
+  } else if (request.path.starts_with("/api/")) {
+    if (only(get || post)) take_page_call(request, exchange);
   } else if (request.path == "/version") {
     if (!only(get)) return;
-    exchange->respond(200, json_fields(), json_line(OrderedJson{{"version", options_.version}}));
+    exchange->respond(200, json_fields(), json_line(OrderedJson{{"version", options_.page.version}}));
   } else {
     refuse(*exchange, 404, fmt::format("there is nothing at {}", request.path));
   }
@@ -177,8 +193,16 @@ void ChatService::take(Read<Asked> read, void (ChatService::*then)(const Asked&,
       asked.workflow = *workflow;
     }
   }
-  wait_in_line({[this, then, asked = std::move(asked)](HttpExchange& to) { (this->*then)(asked, to); },
-                exchange});
+  HttpRequest from;  // who asks
+  from.fields = request.fields;
+  from.peer = request.peer;
+  from.own = request.own;
+  const auto work = [this, then, from = std::move(from),
+                     asked = std::move(asked)](HttpExchange& to) mutable {
+    if constexpr (std::is_same_v<Asked, ChatRequest>) asked.keep_here = why_kept_here(from);
+    (this->*then)(asked, to);
+  };
+  wait_in_line({work, exchange});
 }
 
 void ChatService::wait_in_line(Job job) {
@@ -202,28 +226,47 @@ void ChatService::work() {
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [this] { return stopping_ || !waiting_.empty(); };
-      while (!has_work() && router_->has_lessons()) {
-        if (changed_.wait_for(lock, options_.idle, has_work)) break;
-        stop_learning_.clear();
-        lock.unlock();
-        learn();
-        lock.lock();
+      // One of them learns, once nobody has asked for anything for a while.
+      while (!has_work() && !learning_ && n_running_ == 0 && router_->has_lessons()) {
+        learning_ = true;
+        const bool idle = !changed_.wait_for(lock, options_.idle, [&] {
+          return has_work() || n_running_ > 0;
+        });
+        if (idle) {
+          stop_learning_.clear();
+          lock.unlock();
+          learn();
+          lock.lock();
+        }
+        learning_ = false;
       }
       changed_.wait(lock, has_work);
       if (stopping_) return;
       job = std::move(waiting_.front());
       waiting_.pop_front();
+      ++n_running_;
     }
-    if (job.exchange->gone().raised()) continue;
-    // What a library throws costs one request and not the server.
-    try {
-      job.work(*job.exchange);
-    } catch (const std::bad_alloc&) {
-      give_up(*job.exchange, 503, "there is no memory for this request", "insufficient_memory");
-    } catch (const std::exception& error) {
-      log_warning("a request failed: {}", error.what());
-      give_up(*job.exchange, 500, "the request failed inside the server", "internal_error");
-    }
+    run(job);
+    const std::lock_guard lock(mutex_);
+    --n_running_;
+  }
+}
+
+size_t ChatService::n_waiting() {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
+
+// What a library throws costs one request and not the server.
+void ChatService::run(const Job& job) {
+  if (job.exchange->gone().raised()) return;
+  try {
+    job.work(*job.exchange);
+  } catch (const std::bad_alloc&) {
+    give_up(*job.exchange, 503, "there is no memory for this request", "insufficient_memory");
+  } catch (const std::exception& error) {
+    log_warning("a request failed: {}", error.what());
+    give_up(*job.exchange, 500, "the request failed inside the server", "internal_error");
   }
 }
 
@@ -267,6 +310,7 @@ std::optional<RouteRequest> ChatService::routed(const ChatRequest& asked,
   request.response_format = asked.format.wire;
   request.tools = asked.tools.tools;
   request.tool_choice = asked.tools.tool_choice;
+  request.keep_here = asked.keep_here;
   return request;
 }
 
@@ -277,7 +321,7 @@ void ChatService::explain(const ChatRequest& asked, HttpExchange& exchange) {
   const auto decision = router_->decide(*request);
   if (!decision) return fail_with_error(exchange, decision.error());
   const RouteExplanation explanation =
-      explain_route(options_.gates.get(), request->messages.back().content, *decision);
+      explain_route(options_.page.gates.get(), request->messages.back().content, *decision);
   exchange.respond(200, json_fields(), json_line(explanation_to_json(explanation)));
 }
 
@@ -291,19 +335,21 @@ void ChatService::embed(const EmbeddingsRequest& asked, HttpExchange& exchange) 
     return refuse(exchange, 404, fmt::format("no local model '{}' to embed with", asked.model),
                   "model", "model_not_found");
   }
-  const Result<Engine*> engine = router_->engine(variant);
-  if (!engine) return fail_with_error(exchange, engine.error());
   std::vector<std::vector<float>> vectors;
   int64_t n_tokens = 0;
-  for (const std::string& text : asked.texts) {
-    if (exchange.gone().raised()) return;
-    if (stop_running_.raised()) return refuse(exchange, 503, "the server is stopping");
-    const std::vector<int32_t> tokens = (*engine)->tokens_of_text(text);
-    auto vector = (*engine)->embed(tokens);
-    if (!vector) return fail_with_error(exchange, vector.error());
-    n_tokens += static_cast<int64_t>(tokens.size());
-    vectors.push_back(std::move(*vector));
-  }
+  const Status embedded = router_->with_engine(variant, [&](Engine& engine) -> Status {
+    for (const std::string& text : asked.texts) {
+      if (exchange.gone().raised() || stop_running_.raised()) {
+        return fail(ErrorCode::kCancelled, "the server is stopping");
+      }
+      const std::vector<int32_t> tokens = engine.tokens_of_text(text);
+      AC_TRY(std::vector<float> vector, engine.embed(tokens));
+      n_tokens += static_cast<int64_t>(tokens.size());
+      vectors.push_back(std::move(vector));
+    }
+    return {};
+  });
+  if (!embedded) return fail_with_error(exchange, embedded.error());
   exchange.respond(200, json_fields(), embeddings_body(variant, vectors, asked.base64, n_tokens));
 }
 
@@ -311,6 +357,12 @@ void ChatService::answer(const ChatRequest& asked, HttpExchange& exchange) {
   auto routed_request = routed(asked, exchange);
   if (!routed_request) return;
   RouteRequest& request = *routed_request;
+  if (asked.api == ChatRequest::Api::kResponses) {
+    if (const auto refusal = said_.resolve(request.messages)) {
+      return refuse(exchange, refusal->status, refusal->message, refusal->param, refusal->code);
+    }
+    join_turns(request.messages);
+  }
   // What a stream says from its first event on; where another place has to answer after all, the
   // last event says so.
   const auto expected = router_->decide(request);
@@ -328,7 +380,8 @@ void ChatService::answer(const ChatRequest& asked, HttpExchange& exchange) {
     exchange.begin(200, {{"content-type", "text/event-stream"}, {"cache-control", "no-store"}});
     exchange.write(form->opening());
   };
-  request.options.cancel = &stop_running_;
+  const CancelFlag ends(stop_running_, exchange.gone());
+  request.options.cancel = &ends;
   request.options.on_text = [&](std::string_view piece) {
     if (asked.stream) {
       begin();
@@ -345,6 +398,9 @@ void ChatService::answer(const ChatRequest& asked, HttpExchange& exchange) {
     return exchange.finish();
   }
   metrics_.count_answer(answer->receipt);
+  if (asked.store) {
+    for (auto& [id, message] : form->items(*answer)) said_.put(id, std::move(message));
+  }
   const bool broken = answer->interrupted.has_value() || answer->receipt.finish == "cancelled";
   const std::string why = answer->interrupted ? answer->interrupted->message
                                               : std::string("the server is stopping");

@@ -1,8 +1,12 @@
 // The OpenAI-compatible service: requests in, routed answers out.
 //
-// One thread asks the router, one request after the other, from a queue with an end: who finds it
+// Some threads ask the router, each for one request at a time, from a queue with an end: who finds it
 // full is told to come again. A request whose client has left is not begun, and stopped where it
-// was. While nobody asks, that thread lets the router learn, and stops as soon as somebody does.
+// was. While nobody asks, one of them lets the router learn, and stops as soon as somebody does.
+//
+// Who may ask: with keys, whoever shows one; without, this machine. Who may have the remote asked,
+// which may cost money: whose key may, or else the user whose server it is (or the superuser), and
+// others only where that is allowed. What others ask is answered here.
 #pragma once
 
 #include <chrono>
@@ -25,7 +29,10 @@
 #include "runtime/server/embeddings.h"
 #include "runtime/server/http_guard.h"
 #include "runtime/server/http_server.h"
+#include "runtime/server/key_ring.h"
 #include "runtime/server/metrics.h"
+#include "runtime/server/page_api.h"
+#include "runtime/server/stored_items.h"
 
 namespace ac {
 
@@ -33,11 +40,14 @@ struct ServiceOptions {
   GenerateOptions generate{};        // what a request does not say
   std::optional<std::string> pin{};  // what "auto" stands for, as RouteRequest::pin
   std::map<std::string, std::string> aliases{};  // other names, and the models that they mean
+  size_t answers = 8;                // requests at the same time
   size_t queue = 32;                 // requests that wait
   std::chrono::milliseconds idle{3000};  // without a request, before anything is learned
-  std::string version{};
+  std::shared_ptr<const KeyRing> keys{};  // nullptr: none are asked for
+  bool anonymous_spends = false;          // without keys: other users of this machine, too
+  double usd_per_prompt = 0;              // of the full model, for what a promise costs
   std::string embeds{};  // the variant whose vectors "auto" and "local" stand for; empty: none
-  std::shared_ptr<const Gates> gates{};  // what decides, for /v1/route to explain; may be null
+  PageFacts page{};
 };
 
 class ChatService {
@@ -66,6 +76,15 @@ class ChatService {
   template <class Asked>
   void take(Read<Asked> read, void (ChatService::*then)(const Asked& asked, HttpExchange& exchange),
             const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange);
+  // The same for what the page asks.
+  void take_page_call(const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange);
+  void answer_page(const HttpRequest& request, HttpExchange& exchange);
+  void send_page(const HttpRequest& request, HttpExchange& exchange);
+  void respond_json(HttpExchange& exchange, const OrderedJson& json);
+  // Why nothing of a request may leave this machine; empty: it may.
+  std::string why_kept_here(const HttpRequest& request) const;
+  bool is_let_in(const HttpRequest& request) const;
+  size_t n_waiting();
   void wait_in_line(Job job);
   void list_models(std::string_view id, HttpExchange& exchange);
   void refuse(HttpExchange& exchange, int status, std::string_view message,
@@ -73,6 +92,7 @@ class ChatService {
   void give_up(HttpExchange& exchange, int status, std::string_view message, std::string_view code);
   void fail_with_error(HttpExchange& exchange, const Error& error);
   void work();
+  void run(const Job& job);
   void learn();
   // `name` without an alias.
   const std::string& meant_by(const std::string& name) const;
@@ -87,14 +107,18 @@ class ChatService {
   ServiceOptions options_;
   HttpGuard guard_;
   Metrics metrics_;
+  StoredItems said_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> waiting_;
+  size_t n_running_ = 0;
   bool stopping_ = false;
+  bool learning_ = false;
   CancelFlag stop_running_;
   CancelFlag stop_learning_;
-  std::thread worker_;
+  std::vector<PromisePoint> promises_;
+  std::vector<std::thread> workers_;
 };
 
 }  // namespace ac

@@ -45,10 +45,30 @@ Result<OrderedJson> rebuilt_call(const std::string& id, const OrderedJson& funct
       {"function", {{"name", std::move(name)}, {"arguments", std::move(arguments)}}}};
 }
 
+// A string, or a list of parts that are texts.
+Result<std::string> output_of(const OrderedJson& item) {
+  const OrderedJson* output = json_find(item, "output");
+  if (output == nullptr || !output->is_array()) {
+    return text_of(item, "output", "a function_call_output");
+  }
+  std::string text;
+  for (const OrderedJson& part : *output) {
+    AC_TRY(const std::string piece, text_of(part, "text", "a part of a function_call_output"));
+    text += piece;
+  }
+  return text;
+}
+
 OrderedJson calling(const std::string& content, OrderedJson calls) {
   return {{"role", "assistant"},
           {"content", content.empty() ? OrderedJson(nullptr) : OrderedJson(content)},
           {"tool_calls", std::move(calls)}};
+}
+
+// Of a message that this file has rebuilt.
+OrderedJson calls_of(const ChatMessage& message) {
+  if (message.wire.empty()) return OrderedJson::array();
+  return OrderedJson::parse(message.wire).at("tool_calls");
 }
 
 OrderedJson result_of(const std::string& id, const std::string& content) {
@@ -120,6 +140,37 @@ Status read_calls(const OrderedJson& message, ChatMessage& out) {
   return {};
 }
 
+void join_turns(std::vector<ChatMessage>& messages) {
+  std::vector<ChatMessage> joined;
+  for (ChatMessage& message : messages) {
+    const bool is_assistants = message.role == "assistant";
+    if (is_assistants && message.content.empty() && message.wire.empty()) continue;
+    if (!is_assistants || joined.empty() || joined.back().role != "assistant") {
+      joined.push_back(std::move(message));
+      continue;
+    }
+    ChatMessage& turn = joined.back();
+    if (!turn.content.empty() && !message.content.empty()) turn.content += "\n\n";
+    turn.content += message.content;
+    OrderedJson calls = calls_of(turn);
+    for (OrderedJson& call : calls_of(message)) calls.push_back(std::move(call));
+    if (!calls.empty()) turn.wire = json_line(calling(turn.content, std::move(calls)));
+  }
+  messages = std::move(joined);
+}
+
+ChatMessage said_by(const std::string& text, std::span<const ToolCall> calls) {
+  ChatMessage message{.role = "assistant", .content = text};
+  OrderedJson rebuilt = OrderedJson::array();
+  for (const ToolCall& call : calls) {
+    rebuilt.push_back({{"id", call.id},
+                       {"type", "function"},
+                       {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+  }
+  if (!rebuilt.empty()) message.wire = json_line(calling(text, std::move(rebuilt)));
+  return message;
+}
+
 Result<std::optional<ChatMessage>> read_call_item(const OrderedJson& item) {
   const OrderedJson* type = item.is_object() ? json_find(item, "type") : nullptr;
   if (type == nullptr) return std::optional<ChatMessage>();
@@ -132,7 +183,7 @@ Result<std::optional<ChatMessage>> read_call_item(const OrderedJson& item) {
   }
   if (*type != "function_call_output") return std::optional<ChatMessage>();
   AC_TRY(const std::string id, text_of(item, "call_id", "a function_call_output"));
-  AC_TRY(std::string output, text_of(item, "output", "a function_call_output"));
+  AC_TRY(std::string output, output_of(item));
   ChatMessage message{.role = "tool", .content = std::move(output)};
   message.wire = json_line(result_of(id, message.content));
   return std::optional(std::move(message));

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "models/text/chat_template.h"
 #include "runtime/core/json.h"
 #include "runtime/core/result.h"
+#include "runtime/route/tool_call.h"
 
 namespace ac {
 
@@ -22,6 +25,13 @@ Result<RequestedTools> read_tools(const OrderedJson& body);
 // Completes a message that calls functions (tool_calls) or tells what one has said (tool_call_id).
 // Errors: kInvalidArgument.
 Status read_calls(const OrderedJson& message, ChatMessage& out);
+
+// What the assistant says and the functions that it calls are items of their own in responses, and one
+// message in chat completions: neighbours become one, and those that say nothing are left out.
+void join_turns(std::vector<ChatMessage>& messages);
+
+// An answer as a message of the conversation that goes on.
+ChatMessage said_by(const std::string& text, std::span<const ToolCall> calls);
 
 // An item of responses' input that is a call or its result; nullopt: it is neither. Errors:
 // kInvalidArgument.

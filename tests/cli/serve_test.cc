@@ -1,13 +1,14 @@
 // serve, and a second process that has it as its remote full model.
-#include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
-#include <poll.h>
 #include <signal.h>
-#include <unistd.h>
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "tests/cli/command.h"
+#include "tests/cli/server_process.h"
+#include "tests/support/namespaces.h"
+#include "tests/support/private_ca.h"
 
 namespace ac::test {
 namespace {
@@ -15,38 +16,11 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-class Serve : public ModelTest {
- protected:
-  // Starts the server and returns its base URL.
-  std::string serve(std::vector<std::string> more = {}) {
-    std::vector<std::string> words = {"serve", "--model", model_, "--server-port", "0"};
-    words.insert(words.end(), more.begin(), more.end());
-    int err[2];
-    EXPECT_EQ(pipe(err), 0);
-    const int null = open("/dev/null", O_RDWR);
-    pid_ = start({words}, folder_, null, null, err[1]);
-    close(err[1]);
-    close(null);
-    err_ = err[0];
-    std::string line;
-    pollfd ready{.fd = err_, .events = POLLIN, .revents = 0};
-    char byte = 0;
-    while (poll(&ready, 1, 20000) > 0 && ::read(err_, &byte, 1) == 1 && byte != '\n') line += byte;
-    EXPECT_THAT(line, HasSubstr(" is ready"));
-    return line.substr(0, line.find(' '));
-  }
-  void TearDown() override {
-    if (pid_ > 0) kill(pid_, SIGKILL), wait_for(pid_);
-    if (err_ >= 0) close(err_);
-    ModelTest::TearDown();
-  }
-
-  pid_t pid_ = -1;
-  int err_ = -1;
-};
+class Serve : public ModelTest {};
 
 TEST_F(Serve, IsTheRemoteOfAnotherProcess) {
-  const std::string url = serve();
+  ServerProcess server(folder_, {"--model", model_});
+  const std::string& url = server.url();
   EXPECT_THAT(url, StartsWith("http://127.0.0.1:"));
   const std::vector<std::string> ask = {
       "ask",          "--remote", "--remote-url",    url, "--remote-model", "auto",
@@ -58,26 +32,90 @@ TEST_F(Serve, IsTheRemoteOfAnotherProcess) {
   EXPECT_EQ(remote.out, local.out);
   const Json asked = run_json({"doctor", "--remote-url", url, "--remote-model", "auto", "--json"});
   EXPECT_THAT(asked.dump(), HasSubstr("stories260K"));
-  ASSERT_EQ(kill(pid_, SIGINT), 0);
-  EXPECT_EQ(wait_for(pid_), 0);
-  pid_ = -1;
+  EXPECT_EQ(server.end(SIGINT), 0);
   EXPECT_EQ(run(ask).exit_code, 1);
 }
 
 TEST_F(Serve, EndsWhenItIsToldTo) {
   for (const int signal : {SIGTERM, SIGHUP}) {
-    serve();
-    ASSERT_EQ(kill(pid_, signal), 0);
-    EXPECT_EQ(wait_for(pid_), 0) << signal;
-    pid_ = -1;
-    close(err_);
-    err_ = -1;
+    ServerProcess server(folder_, {"--model", model_});
+    EXPECT_EQ(server.end(signal), 0) << signal;
   }
+}
+
+// As a lab has it: the full model behind TLS, with a certificate of the lab's own authority.
+TEST_F(Serve, IsARemoteBehindTls) {
+  const PrivateCa ca;
+  // The server has to know by which names it may be asked; the proxies listen where they were told.
+  const std::string port = free_port(), other_port = free_port();
+  const ServerProcess full(folder_, {"--model", model_, "--server-hosts",
+                                     fmt::format("127.0.0.1:{}, 127.0.0.1:{}", port, other_port)});
+  const TlsFront good(ca.path("good.pem"), ca.path("good.key"), port, full.port());
+  const TlsFront foreign(ca.path("selfsigned.pem"), ca.path("selfsigned.key"), other_port,
+                         full.port());
+  const auto through = [&](const TlsFront& front) {
+    return std::vector<std::string>{"--remote-url", fmt::format("https://127.0.0.1:{}/v1", front.port()),
+                                    "--remote-model", "auto", "--remote-ca-file", ca.path("ca.pem")};
+  };
+  const auto asked = [&](std::vector<std::string> words, const std::vector<std::string>& remote) {
+    words.insert(words.end(), remote.begin(), remote.end());
+    words.insert(words.end(), {"--max-tokens", "20", "Once upon a time"});
+    return run(words);
+  };
+  const Outcome remote = asked({"ask", "--remote"}, through(good));
+  EXPECT_EQ(remote.exit_code, 0) << remote.err;
+  EXPECT_EQ(remote.out, asked({"ask", "--model", model_}, {}).out);
+  const Outcome refused = asked({"ask", "--remote"}, through(foreign));
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("tls: "));
+  // Server to server: the local one has no model, so all it is asked goes on.
+  std::vector<std::string> words = through(good);
+  words.insert(words.end(), {"--shipped-zoo", "no"});
+  const ServerProcess local(folder_, words);
+  const Outcome chained = asked({"ask", "--remote"}, {"--remote-url", local.url(), "--remote-model", "auto"});
+  EXPECT_EQ(chained.exit_code, 0) << chained.err;
+  EXPECT_EQ(chained.out, remote.out);
+}
+
+// The whole of it where there is no network at all.
+TEST_F(Serve, NeedsNoNetwork) {
+  const int result = in_namespace([&] {
+    if (!raise_loopback()) return kNotPossible;
+    const ServerProcess full(folder_, {"--model", model_});
+    const std::vector<std::string> prompt = {"--max-tokens", "20", "Once upon a time"};
+    const auto asked = [&](std::vector<std::string> words) {
+      words.insert(words.end(), prompt.begin(), prompt.end());
+      return run(words);
+    };
+    const Outcome local = asked({"ask", "--model", model_});
+    const Outcome remote = asked({"ask", "--remote", "--remote-url", full.url(), "--remote-model", "auto"});
+    const Outcome offline = asked({"ask", "--model", model_, "--offline"});
+    const Outcome unreachable = asked({"ask", "--model", model_, "--remote-url",
+                                       "https://remote.example.org/v1", "--remote-model", "big"});
+    const Outcome stats = run({"stats"});
+    const bool good = local.exit_code == 0 && remote.out == local.out && offline.out == local.out &&
+                      unreachable.out == local.out && stats.exit_code == 0;
+    if (!good) {
+      std::fprintf(stderr, "%s\n%s\n%s\n%s\n%s\n", local.err.c_str(), remote.err.c_str(),
+                   offline.err.c_str(), unreachable.err.c_str(), stats.err.c_str());
+    }
+    return good ? kGood : kBad;
+  });
+  if (result == kNotPossible) GTEST_SKIP() << "no right to make a network namespace";
+  EXPECT_EQ(result, kGood);
 }
 
 TEST_F(Serve, SlipsAreNamed) {
   expect_refused({"serve", "--model", model_, "--server-address", "0.0.0.0"},
-                 "expected 127.0.0.1 or ::1");
+                 "needs keys_file in [server]");
+  write("keys", "ann 0123456789abcdefghijklmn\n");
+  std::filesystem::permissions(path("keys"), std::filesystem::perms::owner_read);
+  expect_refused({"serve", "--model", model_, "--server-address", "somewhere", "--server-keys-file",
+                  path("keys")},
+                 "not an address");
+  expect_refused({"serve", "--model", model_, "--server-keys-file", path("none")}, "keys_file");
+  write("never", "/(/\n");
+  expect_refused({"serve", "--model", model_, "--never-forward", path("never")}, "never:1");
   expect_refused({"serve", "--model", model_, "--server-port", "70000"}, "0 to 65535");
   expect_refused({"serve", "--shipped-zoo", "no"}, "no model");
 }

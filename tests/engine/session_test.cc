@@ -205,6 +205,51 @@ TEST(Session, AnEmptyBatchIsNothing) {
   EXPECT_TRUE(made->empty());
 }
 
+// Who comes while others are answered gets a slot as soon as one is free, and the same answer as alone.
+TEST(Session, QuestionsJoinThoseThatRun) {
+  auto engine = plain_engine({.n_slots = 2, .prefill_chunk = 8});
+  const std::vector<std::vector<int32_t>> prompts = {prompt_of(20, 1), prompt_of(5, 2),
+                                                     prompt_of(9, 3), {}};
+  std::vector<GenerateOptions> options = {endless(24), endless(6), endless(8), endless(4)};
+  size_t n_of_first = 0, n_asked = 0;
+  options[0].on_text = [&](std::string_view) {
+    ++n_of_first;
+    return true;
+  };
+  std::vector<Result<Generation>> made(prompts.size(), fail(ErrorCode::kIo, "never told"));
+  std::vector<size_t> order;
+  engine->serve([&]() -> std::optional<Asked> {
+    // The others come once the first has said something.
+    if (n_asked == prompts.size() || (n_asked > 0 && n_of_first < 3)) return std::nullopt;
+    const size_t i = n_asked++;
+    return Asked{prompts[i], &options[i], [&, i](Result<Generation> answer) {
+                   made[i] = std::move(answer);
+                   order.push_back(i);
+                 }};
+  });
+  EXPECT_EQ(made[3].error().code, ErrorCode::kInvalidArgument) << "its own, and nobody else's";
+  EXPECT_EQ(order.size(), 4u);
+  EXPECT_EQ(order.front(), 1u) << "a short one overtakes the long one that it joined";
+  for (size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(made[i]) << i;
+    auto alone = plain_engine();
+    GenerateOptions same = options[i];
+    same.on_text = nullptr;
+    EXPECT_EQ(made[i]->tokens, generate(*alone, prompts[i], same).tokens) << i;
+  }
+}
+
+TEST(Session, WhatACallbackThrowsLeavesTheEngineWhole) {
+  auto engine = plain_engine();
+  GenerateOptions options = endless(8);
+  options.on_text = [](std::string_view) -> bool { throw std::runtime_error("a reader's own"); };
+  const std::vector<int32_t> prompt = prompt_of(5, 6);
+  EXPECT_THROW((void)engine->generate(prompt, options), std::runtime_error);
+  auto fresh = plain_engine();
+  EXPECT_EQ(generate(*engine, prompt, endless(8)).tokens,
+            generate(*fresh, prompt, endless(8)).tokens);
+}
+
 TEST(Session, StreamsTheTextItReturns) {
   auto engine = plain_engine();
   GenerateOptions options = endless(30);

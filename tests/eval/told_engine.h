@@ -49,6 +49,7 @@ class ToldEngine final : public Engine {
     }
     return answers;
   }
+  void serve(const std::function<std::optional<Asked>()>&) override { std::abort(); }
   Result<std::vector<float>> logits(std::span<const int32_t>) override { std::abort(); }
 
  private:

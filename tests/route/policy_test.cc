@@ -346,11 +346,12 @@ TEST(CandidatesFor, NeverFallsAsCostRises) {
 
 TEST(RouteReasons, EveryOneHasItsName) {
   std::vector<std::string> names;
-  for (int i = 0; i <= static_cast<int>(RouteReason::kBudget); ++i) {
+  for (int i = 0; i <= static_cast<int>(RouteReason::kKeptHere); ++i) {
     names.emplace_back(route_reason_name(static_cast<RouteReason>(i)));
   }
   EXPECT_THAT(names, ElementsAre("confident", "not_confident", "pinned", "offline", "remote_down",
-                                 "no_predictor", "context", "no_local", "doubted", "budget"));
+                                 "no_predictor", "context", "no_local", "doubted", "budget", "tools",
+                                 "kept_here"));
 }
 
 std::vector<Candidate> three() {

@@ -2,46 +2,23 @@
 // Each test runs in a child process with a network namespace of its own.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "tests/route/remote_test_util.h"
+#include "tests/support/namespaces.h"
 
 namespace ac {
 namespace {
-
-constexpr int kGood = 0;
-constexpr int kBad = 1;
-constexpr int kNotPossible = 77;  // no right to make a namespace
-
-// What `child` returns, run in a forked process inside namespaces of its own.
-template <class Child>
-int in_namespace(Child&& child) {
-  const pid_t pid = fork();
-  if (pid == 0) {
-    if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) _exit(kNotPossible);
-    // Mounts made here must not be seen outside.
-    if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(kNotPossible);
-    _exit(child());
-  }
-  int status = 0;
-  waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : kBad;
-}
 
 // Asks once, throws the client away, and checks what came of it and how long both took.
 int check(const std::string& url, milliseconds least, milliseconds most, const char* begins) {
@@ -57,16 +34,6 @@ int check(const std::string& url, milliseconds least, milliseconds most, const c
                  static_cast<long long>(std::chrono::duration_cast<milliseconds>(took).count()));
   }
   return good ? kGood : kBad;
-}
-
-bool raise_loopback() {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  ifreq request{};
-  std::strcpy(request.ifr_name, "lo");
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  const bool ok = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-  close(fd);
-  return ok;
 }
 
 // Makes 127.0.0.1 the name server and binds its port. -> the socket, or -1.

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/route/remote_test_util.h"
+#include "tests/support/private_ca.h"
 
 namespace ac {
 namespace {
@@ -16,45 +17,12 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-// Makes a CA and certificates of it with the openssl command, once for all tests.
 class RemoteTlsTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    std::string folder = std::filesystem::temp_directory_path() / "remote_tls_XXXXXX";
-    ASSERT_NE(mkdtemp(folder.data()), nullptr);
-    folder_ = new std::filesystem::path(folder);
-    {
-      std::ofstream script(path("make.sh"));
-      script << R"(set -e
-cd "$1"
-key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1.key"; }
-leaf() { # name, subject alternative name, further options of `openssl x509`
-  local name=$1 san=$2; shift 2
-  key "$name"
-  openssl req -new -key "$name.key" -subj "/CN=$name" -out "$name.csr"
-  printf 'subjectAltName=%s\n' "$san" > "$name.ext"
-  openssl x509 -req -in "$name.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -extfile "$name.ext" \
-    -out "$name.pem" "$@"
-}
-key ca
-openssl req -x509 -new -key ca.key -subj /CN=test-ca -days 2 -out ca.pem
-leaf good IP:127.0.0.1,DNS:localhost -days 2
-leaf wronghost DNS:other.example -days 2
-leaf expired IP:127.0.0.1 -days -1
-key selfsigned
-openssl req -x509 -new -key selfsigned.key -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
-  -days 2 -out selfsigned.pem
-)";
-    }
-    const std::string command =
-        "bash " + path("make.sh") + " " + folder + " > " + path("log") + " 2>&1";
-    ASSERT_EQ(std::system(command.c_str()), 0) << "see " << path("log");
-  }
-  static void TearDownTestSuite() {
-    std::filesystem::remove_all(*folder_);
-    delete folder_;
-  }
-  static std::string path(const std::string& name) { return *folder_ / name; }
+  // One for all tests: making it takes a while.
+  static void SetUpTestSuite() { ca_ = new PrivateCa; }
+  static void TearDownTestSuite() { delete ca_; }
+  static std::string path(const std::string& name) { return ca_->path(name); }
   static std::vector<std::string> serve(const std::string& name) {
     return {"--cert", path(name + ".pem"), "--key", path(name + ".key")};
   }
@@ -78,9 +46,9 @@ openssl req -x509 -new -key selfsigned.key -subj /CN=127.0.0.1 -addext subjectAl
     EXPECT_FALSE(client->available());
   }
 
-  static std::filesystem::path* folder_;
+  static PrivateCa* ca_;
 };
-std::filesystem::path* RemoteTlsTest::folder_ = nullptr;
+PrivateCa* RemoteTlsTest::ca_ = nullptr;
 
 TEST_F(RemoteTlsTest, B7_Good) {
   const FaultyServer server(serve("good"));

@@ -32,6 +32,7 @@ struct World {
   std::vector<float> prefill_logits = {0, 1, 2};
   std::vector<float> hidden = {1};
   double mean_logprob = -0.01;
+  std::vector<size_t> together;  // answers that were made in one go
   int n_prefills = 0;
   int n_answers = 0;  // that were begun
   bool obeys_cancel = false;
@@ -39,6 +40,7 @@ struct World {
 
   int n_clients = 0;
   int n_questions = 0;
+  std::function<void()> on_question;  // before the remote answers
   std::optional<Error> create_error;
   std::optional<Error> remote_error;
   size_t remote_pieces_before_error = 0;
@@ -116,6 +118,12 @@ class FakeEngine final : public Engine {
                                                  std::span<const GenerateOptions>) override {
     std::abort();
   }
+  void serve(const std::function<std::optional<Asked>()>& next) override {
+    std::vector<Asked> all;
+    while (auto asked = next()) all.push_back(std::move(*asked));
+    world_->together.push_back(all.size());
+    for (Asked& each : all) each.done(generate(each.prompt, *each.options));
+  }
   Result<std::vector<float>> logits(std::span<const int32_t>) override { std::abort(); }
   Result<std::vector<float>> embed(std::span<const int32_t> tokens) override {
     if (tokens.size() > 5) return fail(ErrorCode::kContextFull, "{} tokens", tokens.size());
@@ -167,6 +175,7 @@ class FakeRemote final : public RemoteClient {
   explicit FakeRemote(World* world) : world_(world) {}
   Result<RemoteAnswer> complete(const RemoteRequest& request) override {
     ++world_->n_questions;
+    if (world_->on_question) world_->on_question();
     world_->remote_request = request;
     RemoteAnswer out;
     const size_t n = world_->remote_error ? world_->remote_pieces_before_error : kPieces.size();
@@ -185,6 +194,9 @@ class FakeRemote final : public RemoteClient {
   }
   Result<std::vector<std::string>> list_models() override {
     return std::vector<std::string>{"big-1"};
+  }
+  Result<double> load(std::chrono::milliseconds) override {
+    return fail(ErrorCode::kRemote, "http 404");
   }
   bool available() const override { return world_->remote_available; }
   const std::string& model() const override { return model_; }

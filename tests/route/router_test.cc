@@ -284,7 +284,8 @@ TEST_F(RouterTest, WithoutLocalModelsTheRemoteAnswersOrItIsAnError) {
   EXPECT_EQ(ask(kEasy)->receipt.place, Place::kRemote);
   world_.remote_error = Error{ErrorCode::kRemote, "http 503: busy"};
   EXPECT_EQ(ask(kEasy).error().message, "http 503: busy");
-  EXPECT_EQ(router_->engine("q4").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(router_->with_engine("q4", [](Engine&) -> Status { return {}; }).error().code,
+            ErrorCode::kNotFound);
 }
 
 TEST_F(RouterTest, RawTextStaysLocal) {

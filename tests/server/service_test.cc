@@ -1,5 +1,4 @@
-// The service over a real socket, asked by the project's own client and by raw bytes; engines and
-// the remote behind it are faked.
+// The service, asked by the project's own client and by raw bytes.
 #include "runtime/server/service.h"
 
 #include <future>
@@ -8,8 +7,7 @@
 
 #include "runtime/core/json.h"
 #include "tests/predictor/plain_gates.h"
-#include "tests/route/router_fixture.h"
-#include "tests/server/raw_client.h"
+#include "tests/server/service_fixture.h"
 
 namespace ac {
 namespace {
@@ -17,59 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-class ServiceTest : public RouterTest {
- protected:
-  void serve(ServiceOptions options = {}) {
-    make(kAll);
-    options.version = "1.2.3";
-    service_ = std::make_unique<ChatService>(std::move(router_),
-                                             std::vector<std::string>{"auto", "q4"}, options);
-    auto made =
-        HttpServer::listen({.port = 0}, [service = service_.get()](auto request, auto exchange) {
-          service->handle(std::move(request), std::move(exchange));
-        });
-    ASSERT_TRUE(made) << made.error().message;
-    server_ = std::move(*made);
-    service_->set_guard({.port = server_->port()});
-    thread_ = std::thread([this] { server_->run(100ms); });
-  }
-  // What still waits for an answer when the server is gone must not touch it.
-  void TearDown() override {
-    if (server_) server_->stop();
-    if (thread_.joinable()) thread_.join();
-    server_.reset();
-    service_.reset();
-  }
-  std::unique_ptr<RemoteClient> client(const std::string& model) {
-    RemoteOptions options;
-    options.url = fmt::format("http://127.0.0.1:{}/v1", server_->port());
-    options.model = model;
-    return RemoteClient::create(options).value();
-  }
-  std::string raw(const std::string& body, const std::string& path = "/v1/chat/completions") {
-    RawClient sender(server_->port());
-    sender.send(
-        fmt::format("POST {} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n"
-                    "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
-                    path, server_->port(), body.size(), body));
-    return sender.read_all();
-  }
-  std::string get(const std::string& path) {
-    RawClient sender(server_->port());
-    sender.send(fmt::format("GET {} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n",
-                            path, server_->port()));
-    return sender.read_all();
-  }
-  static std::string body_of(const std::string& prompt, const std::string& more = "") {
-    return fmt::format(R"({{"model":"auto","messages":[{{"role":"user","content":"{}"}}]{}}})",
-                       prompt, more);
-  }
-
-  std::unique_ptr<ChatService> service_;
-  std::unique_ptr<HttpServer> server_;
-  std::thread thread_;
-};
 
 TEST_F(ServiceTest, AnswersTheProjectsOwnClient) {
   serve();
@@ -184,11 +129,19 @@ TEST_F(ServiceTest, ResponsesAreMadeToo) {
     EXPECT_NE(at, std::string::npos) << type;
   }
   EXPECT_THAT(stream, HasSubstr(R"("sequence_number":0)"));
+  // Events are numbered in the order in which they come.
+  std::vector<int> numbers;
+  for (size_t n = stream.find("\"sequence_number\":"); n != std::string::npos;
+       n = stream.find("\"sequence_number\":", n + 1)) {
+    numbers.push_back(std::stoi(stream.substr(n + 18)));
+  }
+  for (size_t i = 0; i < numbers.size(); ++i) EXPECT_EQ(numbers[i], static_cast<int>(i));
+  EXPECT_GE(numbers.size(), 9u);
   for (const char* wrong :
        {R"("input":[])", R"("input":7)", R"("input":"a","previous_response_id":"resp_1")",
         R"("input":"a","tools":[{"type":"function"}])", R"("input":"a","instructions":1)",
         R"("input":[{"type":"function_call_output","output":"x"}])",
-        R"("input":[{"type":"item_reference","id":"x"}])",
+        R"("input":[{"type":"item_reference"}])",
         R"("input":"a","text":{"format":{"type":"json_schema"}})"}) {
     EXPECT_THAT(raw(fmt::format(R"({{"model":"auto",{}}})", wrong), "/v1/responses"),
                 StartsWith("HTTP/1.1 400"))
@@ -198,6 +151,55 @@ TEST_F(ServiceTest, ResponsesAreMadeToo) {
   world_.pieces_before_error = 2;
   EXPECT_THAT(raw(R"({"model":"auto","input":"0.8","stream":true})", "/v1/responses"),
               HasSubstr("event: response.failed"));
+}
+
+// What was said before may be named instead of sent again, unless it was not to be kept.
+TEST_F(ServiceTest, ResponsesReferToWhatWasSaid) {
+  serve();
+  const auto id_of = [&](const std::string& more) {
+    const std::string text =
+        raw(R"({"model":"auto","input":"0.2")" + more + "}", "/v1/responses");
+    return (*parse_json(text.substr(text.find("\r\n\r\n") + 4)))["output"][0]["id"]
+        .get<std::string>();
+  };
+  const auto go_on = [&](const std::string& id) {
+    return raw(fmt::format(R"({{"model":"auto","input":[{{"role":"user","content":"0.2"}},)"
+                           R"({{"type":"item_reference","id":"{}"}},)"
+                           R"({{"role":"user","content":"0.2"}}]}})",
+                           id),
+               "/v1/responses");
+  };
+  const std::string kept = id_of("");
+  EXPECT_THAT(go_on(kept), StartsWith("HTTP/1.1 200"));
+  ASSERT_EQ(world_.remote_request->messages.size(), 3u);
+  EXPECT_EQ(world_.remote_request->messages[1].role, "assistant");
+  EXPECT_EQ(world_.remote_request->messages[1].content, kWhole);
+  EXPECT_THAT(go_on(id_of(R"(,"store":false)")), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(go_on("msg_0"), HasSubstr("item_not_found"));
+  for (size_t i = 0; i < StoredItems::kMost; ++i) id_of("");
+  EXPECT_THAT(go_on(kept), StartsWith("HTTP/1.1 404")) << "the oldest is forgotten";
+}
+
+// Items of one turn are one message of chat completions.
+TEST_F(ServiceTest, ResponsesItemsBecomeTurns) {
+  serve();
+  EXPECT_THAT(
+      raw(R"({"model":"remote","input":[{"role":"user","content":"0.2"},)"
+          R"({"role":"assistant","content":"I look."},{"role":"assistant","content":""},)"
+          R"({"type":"function_call","call_id":"a","name":"weather","arguments":"{}"},)"
+          R"({"type":"function_call","call_id":"b","name":"weather","arguments":"{}"},)"
+          R"({"type":"function_call_output","call_id":"a","output":[{"type":"input_text","text":"fog"}]},)"
+          R"({"type":"function_call_output","call_id":"b","output":"sun"}]})",
+          "/v1/responses"),
+      StartsWith("HTTP/1.1 200"));
+  const auto& messages = world_.remote_request->messages;
+  ASSERT_EQ(messages.size(), 4u);
+  EXPECT_EQ(messages[1].wire,
+            R"({"role":"assistant","content":"I look.","tool_calls":[)"
+            R"({"id":"a","type":"function","function":{"name":"weather","arguments":"{}"}},)"
+            R"({"id":"b","type":"function","function":{"name":"weather","arguments":"{}"}}]})");
+  EXPECT_EQ(messages[2].content, "fog");
+  EXPECT_EQ(messages[3].content, "sun");
 }
 
 TEST_F(ServiceTest, SaysWhereAPromptWouldGo) {
@@ -332,13 +334,7 @@ TEST(Metrics, BucketsAddUpAndNamesAreEscaped) {
 TEST_F(ServiceTest, StepsOfAWorkflowBelongTogether) {
   serve();
   const auto step = [&](const std::string& prompt, const std::string& field) {
-    RawClient sender(server_->port());
-    const std::string body = body_of(prompt);
-    sender.send(fmt::format("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{}\r\n"
-                            "Connection: close\r\nContent-Type: application/json\r\n{}"
-                            "Content-Length: {}\r\n\r\n{}",
-                            server_->port(), field, body.size(), body));
-    return sender.read_all();
+    return raw(body_of(prompt), "/v1/chat/completions", field);
   };
   const std::string same = "X-AgentCompress-Workflow: run 12\r\n";
   EXPECT_THAT(step("0.65", same), HasSubstr("x-agentcompress-variant: q8"));
@@ -395,7 +391,7 @@ TEST_F(ServiceTest, WhatIsThrownCostsOneRequest) {
 }
 
 TEST_F(ServiceTest, AFullQueueSaysSo) {
-  serve({.queue = 1});
+  serve({.answers = 1, .queue = 1});
   std::promise<void> started, go_on;
   auto release = go_on.get_future().share();
   world_.on_generate = [&] {

@@ -5,7 +5,7 @@
 
 #include "runtime/core/settings.h"
 
-namespace ac::cli {
+namespace ac {
 
 // [route] zoo. Where none is named and no remote either, the zoo that comes with the program,
 // unless [route] shipped_zoo = no. Empty: none.
@@ -15,4 +15,4 @@ std::string zoo_path(const Settings& settings);
 // that comes with the program. Empty: none.
 std::string predictor_path(const Settings& settings);
 
-}  // namespace ac::cli
+}  // namespace ac

@@ -1,0 +1,13 @@
+// offline = yes, said to the kernel as well.
+#pragma once
+
+#include "runtime/core/result.h"
+
+namespace ac::cli {
+
+// From now on no thread of this process can make a socket for IPv4 or IPv6 (EACCES), nor can what it
+// starts; sockets that are there stay. Cannot be taken back. Errors: kUnsupported (not this kernel,
+// not this processor).
+Status deny_network_sockets();
+
+}  // namespace ac::cli
