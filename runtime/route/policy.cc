@@ -115,16 +115,6 @@ Result<Route> remote_or_nothing(RouteReason reason, const PolicyInput& input) {
               why_no_remote(state, input));
 }
 
-Result<Route> decide_with_tools(const PolicyInput& input) {
-  constexpr std::string_view kOnly = "functions can be called by the full model alone";
-  if (input.pinned && *input.pinned != "remote") {
-    return fail(ErrorCode::kUnsupported, "{}, and '{}' was asked for by name", kOnly, *input.pinned);
-  }
-  const RemoteState state = remote_state(input);
-  if (may_try(state)) return remote(nullptr, RouteReason::kTools, input);
-  return fail(ErrorCode::kUnsupported, "{}, and {}", kOnly, why_no_remote(state, input));
-}
-
 Result<Route> decide_pinned(const PolicyInput& input) {
   const std::string& pinned = *input.pinned;
   const Candidate* best = best_fitting(input);
@@ -152,6 +142,17 @@ Result<Route> decide_pinned(const PolicyInput& input) {
   }
   return fail(ErrorCode::kNotFound, "no variant '{}'; there are: {}", pinned,
               known.empty() ? "none" : known);
+}
+
+// Functions are the full model's business: a local variant is held to their form where that one may not
+// be asked, or by name.
+Result<Route> decide_with_tools(const PolicyInput& input) {
+  if (input.pinned) return decide_pinned(input);
+  const RemoteState state = remote_state(input);
+  const Candidate* best = best_fitting(input);
+  if (may_try(state)) return remote(best, RouteReason::kTools, input);
+  if (best == nullptr) return remote_or_nothing(RouteReason::kTools, input);
+  return degraded(*best, state, input);
 }
 
 }  // namespace

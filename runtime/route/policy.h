@@ -95,10 +95,11 @@ struct Decision {
 // "Fits" looks at n_context alone; "best" is the last of those that fit; the remote is usable when
 // configured, not offline, reachable and within the budget.
 //
-//   functions may be called   remote, and nothing in its place                    tools
 //   pinned = a variant's id   that variant                                        pinned
 //   pinned = "local"          the one that will do, else the best                 pinned
 //   pinned = "remote"         remote                                              pinned
+//   functions may be called   remote; where it may not be asked, as for a hard
+//                             prompt                                              tools
 //   no local variant          remote                                              no_local
 //   none fits                 remote                                              context
 //   no prediction             the best local one: nothing says the prompt is hard,
@@ -118,8 +119,7 @@ struct Decision {
 // Errors: kNotFound (a pinned variant that does not exist; "local" without any), kInvalidArgument
 // (neither a local variant nor a usable remote; "remote" while offline, with none configured, over the
 // budget or for what may not leave),
-// kContextFull (the prompt fits no local variant, or not the pinned one, and no remote may answer),
-// kUnsupported (functions, and no remote that may answer, or something local is pinned).
+// kContextFull (the prompt fits no local variant, or not the pinned one, and no remote may answer).
 Result<Route> decide(const PolicyInput& input);
 
 // What candidates_for needs to know of a variant.

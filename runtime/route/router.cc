@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/core/log.h"
+#include "runtime/route/local_tools.h"
 #include "runtime/route/read_signals.h"
 #include "runtime/route/remote_pool.h"
 #include "runtime/route/router_state.h"
@@ -212,6 +213,13 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
   const RouteRequest& request = journey.request;
   GenerateOptions generate = journey.request.options;
   generate.on_text = journey.relay.callback();
+  std::optional<LocalTools> tools;
+  if (!request.tools.empty()) {
+    AC_TRY(tools, LocalTools::create(request.tools, request.tool_choice));
+    if (tools->wanted() != nullptr) generate.grammar = tools->wanted();
+    // Whether it is words is known when it is whole.
+    journey.relay.hold();
+  }
   const bool reads_signals = judge.drafts != nullptr || journey.request.wants_signals;
   DraftSignals signals;
   if (reads_signals) {
@@ -234,7 +242,7 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
       return fail(ErrorCode::kCancelled, "cancelled");
     }
     if (request.raw_prompt.has_value()) return engine.tokens_of_text(*request.raw_prompt);
-    return engine.tokens_of_chat(request.messages);
+    return engine.tokens_of_chat(tools ? tools->told(request.messages) : request.messages);
   };
   local_answers.make(question);
   const Result<Generation>& generation = question.made;
@@ -254,6 +262,14 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
   answer.receipt.reused_tokens = generation->n_reused_tokens;
   answer.receipt.finish = finish_name(generation->finish);
   answer.text = generation->text;
+  if (tools) {
+    if (auto call = tools->call_in(answer.text)) {
+      answer.text.clear();
+      answer.tool_calls.push_back(std::move(*call));
+      return answer;
+    }
+    journey.relay.let_go();
+  }
   const bool verifies = options.verify != Verify::kNo || reads_signals;
   if (!verifies || journey.request.raw_prompt.has_value() ||
       generation->finish == FinishReason::kCancelled) {

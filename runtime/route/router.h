@@ -81,7 +81,7 @@ struct RouteRequest {
   GenerateOptions options;
   // What the remote is told where `options` has a grammar, as in RemoteRequest.
   std::string response_format{};
-  std::string tools{}, tool_choice{};  // as in RemoteRequest; then only the remote may answer
+  std::string tools{}, tool_choice{};  // as in RemoteRequest; for local variants see local_tools.h
   std::optional<std::string> pin;   // a variant's id, "local" or "remote"
   std::optional<double> threshold;  // instead of RouterOptions::threshold
   // Requests with the same id are steps of one workflow; empty: a request of its own.
@@ -98,7 +98,7 @@ struct RoutedAnswer {
   // what had come until then. A caller must not present it as a whole answer.
   std::optional<Error> interrupted;
   std::optional<DraftSignals> signals{};  // of a local answer
-  std::vector<ToolCall> tool_calls{};     // of the remote
+  std::vector<ToolCall> tool_calls{};     // instead of the text or beside it
 };
 
 // What is known of the router at a moment.

@@ -14,7 +14,9 @@ namespace ac {
 
 struct HttpGuard {
   uint16_t port = 0;
-  std::vector<std::string> hosts{};  // that may stand in Host beside 127.0.0.1, localhost and [::1]
+  // That may stand in Host beside 127.0.0.1, localhost and [::1], with this port or as they are:
+  // "lab-42", "lab-42.example:8443" of a proxy in front.
+  std::vector<std::string> hosts{};
 };
 
 // What is wrong with a request before anything else of it is looked at: status and message.

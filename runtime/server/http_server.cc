@@ -63,6 +63,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   bool answering_ = false, keeps_ = false, chunked_ = false, ended_ = false, head_sent_ = false;
   bool writing_ = false, closing_ = false, watching_ = false;
   TcpEnd peer_, own_;
+  asio::steady_timer pause_;
   std::deque<std::string> out_;
 };
 
@@ -215,7 +216,10 @@ class Server final : public HttpServer {
 };
 
 Session::Session(tcp::socket socket, Server& server)
-    : stream_(std::move(socket)), server_(server), buffer_(server.options().header_bytes * 2) {
+    : stream_(std::move(socket)),
+      server_(server),
+      buffer_(server.options().header_bytes * 2),
+      pause_(stream_.get_executor()) {
   error_code ignored;
   stream_.socket().set_option(tcp::no_delay(true), ignored);
   peer_ = named(stream_.socket().remote_endpoint(ignored));
@@ -224,6 +228,7 @@ Session::Session(tcp::socket socket, Server& server)
 
 void Session::close() {
   closing_ = true;
+  pause_.cancel();
   client_left();
   error_code ignored;
   stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
@@ -348,7 +353,10 @@ void Session::send_head(uint64_t turn, int status, HttpFields fields,
   out_.push_back(std::move(head));
   if (body && !body->empty()) out_.push_back(std::move(*body));
   if (!chunked_) ended_ = true;
-  pump();
+  constexpr int kTooMany = 429;
+  if (status != kTooMany) return pump();
+  pause_.expires_after(server_.options().slow_refusal);
+  pause_.async_wait([self = shared_from_this()](error_code) { self->pump(); });
 }
 
 void Session::send_piece(uint64_t turn, std::string piece) {

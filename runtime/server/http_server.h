@@ -63,6 +63,9 @@ struct HttpServerOptions {
   std::chrono::milliseconds body_timeout{30000};
   std::chrono::milliseconds idle_timeout{60000};   // between two requests of a connection
   std::chrono::milliseconds write_timeout{30000};  // until a client takes what is written
+  // A 429 leaves that much later: whoever asks again at once is slowed down, and the answers that are
+  // being made are not.
+  std::chrono::milliseconds slow_refusal{100};
 };
 
 class HttpServer {

@@ -156,12 +156,15 @@ describe('openai', { skip, timeout: 60000 }, () => {
     assertToldOfResults(servers.stub, ['Oslo', 'Rome'], (city) => `${city} is dry`);
   });
 
+  // A variant that was not made for it is kept to the form of a call.
   test('tools without a remote', async () => {
-    await assert.rejects(alone.chat.completions.create(ask('Oslo?', { tools })), (error) => {
-      assert.ok(error instanceof OpenAI.BadRequestError);
-      assert.match(error.message, /functions can be called by the full model alone/);
-      return true;
-    });
+    const { choices: [choice] } = await alone.chat.completions.create({
+      model: 'auto', messages: [{ role: 'user', content: 'f' }], tool_choice: 'required',
+      tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties: {}, additionalProperties: false } } }] });
+    assert.equal(choice.finish_reason, 'tool_calls');
+    const [call] = choice.message.tool_calls;
+    assert.equal(call.function.name, 'f');
+    assert.deepEqual(JSON.parse(call.function.arguments), {});
   });
 
   test('JSON by a schema', async () => {

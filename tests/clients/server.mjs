@@ -155,7 +155,8 @@ async function startServer(...more) {
 export async function startServers() {
   const stub = await startStub();
   const started = await Promise.allSettled([
-    startServer(), startServer('--remote-url', stub.url, '--remote-model', 'stub-model')]);
+    // Longer than it was trained for: functions take words to describe.
+    startServer('--context', '256'), startServer('--remote-url', stub.url, '--remote-model', 'stub-model')]);
   const stop = async () => {
     stub.close();  // first, or a server would wait for it
     await Promise.all(started.map((one) => one.value?.stop()));

@@ -27,6 +27,13 @@ TEST(HttpGuard, NamesOfThisMachine) {
   EXPECT_EQ(status_with({{"host", "127.0.0.1:8080"}, {"host", "127.0.0.1:8080"}}), 400);
   EXPECT_EQ(status_with({{"host", "lab.example:8080"}}, {.port = 8080, .hosts = {"lab.example"}}),
             200);
+  // A proxy in front has a port of its own, and https.
+  const HttpGuard behind{.port = 8080, .hosts = {"lab.example:8443"}};
+  EXPECT_EQ(status_with({{"host", "lab.example:8443"}}, behind), 200);
+  EXPECT_EQ(status_with({{"host", "lab.example:8443"}, {"origin", "https://lab.example:8443"}}, behind),
+            200);
+  EXPECT_EQ(status_with({{"host", "lab.example:8444"}}, behind), 403);
+  EXPECT_EQ(status_with({{"host", "lab.example:8443"}, {"origin", "https://lab.example"}}, behind), 403);
   EXPECT_EQ(status_with({{"host", "localhost"}}, {.port = 80}), 200);
 }
 

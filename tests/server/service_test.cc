@@ -235,11 +235,22 @@ TEST_F(ServiceTest, FunctionsAreTheRemotesBusiness) {
       "/v1/responses");
   EXPECT_THAT(response, HasSubstr("event: response.function_call_arguments.done"));
   EXPECT_THAT(response, HasSubstr(R"("call_id":"c1")"));
-  // No stopgap can call them.
-  EXPECT_THAT(raw(R"({"model":"q4","messages":[{"role":"user","content":"1"}])" + tools + "}"),
-              StartsWith("HTTP/1.1 400"));
+  // Where the remote does not answer a variant does, held to the same functions.
   world_.remote_error = Error{ErrorCode::kRemote, "connect: refused"};
-  EXPECT_THAT(raw(body_of(kEasy, tools)), StartsWith("HTTP/1.1 502"));
+  world_.local_pieces = {R"({"name":"wea)", R"(ther","arguments":)", R"({"at":"Bern"}})"};
+  for (const char* more : {"", R"(,"stream":true)"}) {
+    const std::string here = raw(body_of(kEasy, tools + more));
+    EXPECT_THAT(here, HasSubstr(R"("name":"weather","arguments":"{\"at\":\"Bern\"}")"));
+    EXPECT_THAT(here, HasSubstr(R"("finish_reason":"tool_calls")"));
+    EXPECT_THAT(here, HasSubstr(R"("reason":"remote_down")"));
+  }
+  EXPECT_THAT(world_.local_prompts.back(), HasSubstr("chat 0.8"));
+  world_.local_pieces = kPieces;
+  EXPECT_THAT(raw(body_of(kEasy, tools)), HasSubstr(kWhole)) << "words will do";
+  EXPECT_THAT(raw(body_of(kEasy, R"(,"tools":[{"type":"function","function":{"name":"f",)"
+                                 R"("parameters":{"type":"object","patternProperties":{}}}}])")),
+              StartsWith("HTTP/1.1 400"))
+      << "what a grammar cannot keep is not passed over";
 }
 
 TEST_F(ServiceTest, TextsBecomeVectors) {
