@@ -1,7 +1,5 @@
 #include "runtime/assemble/assemble.h"
 
-#include <sys/stat.h>
-
 #include <chrono>
 #include <cstdlib>
 
@@ -47,10 +45,7 @@ Result<Secret> read_api_key(const Settings& settings) {
   if (const std::string& path = settings.text("remote.api_key_file"); !path.empty()) {
     auto text = read_file(path, kKeyFileBytes);
     if (!text) return with_context(text.error(), "remote.api_key_file");
-    struct stat info {};
-    if (stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
-      log_warning("{}: other users may read this key; chmod 600 mends it", path);
-    }
+    AC_TRY_STATUS(check_private(path));
     std::string key = without_blanks_around(*text);
     if (key.empty()) return fail(ErrorCode::kInvalidArgument, "{}: is empty, expected a key", path);
     return Secret(std::move(key));

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <chrono>
 
-#include "runtime/cli/no_network.h"
+#include "runtime/cli/hardening.h"
 #include "runtime/cli/terminal.h"
 #include "runtime/core/log.h"
 #include "runtime/route/workflow_book.h"
@@ -59,13 +59,14 @@ Result<std::unique_ptr<Router>> make_router(const Invocation& invocation,
   AC_TRY(Models models, open_models(invocation, settings));
   AC_TRY(RemoteOptions remote, remote_options(settings));
   AC_TRY(std::string workflows, workflow_file(invocation));
-  keep_offline(settings);
+  harden(settings, remote);
   return make_router(std::move(models), std::move(remote), settings,
                      {.workflow_file = std::move(workflows),
                       .source = std::string(invocation.verb().name)});
 }
 
-void keep_offline(const Settings& settings) {
+void harden(const Settings& settings, const RemoteOptions& remote) {
+  if (!remote.api_key.empty()) hide_memory();
   if (!settings.yes("privacy.offline")) return;
   if (const Status denied = deny_network_sockets(); !denied) log_debug("{}", denied.error().message);
 }

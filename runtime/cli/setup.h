@@ -47,8 +47,9 @@ Result<std::shared_ptr<Ledger>> open_ledger(const Invocation& invocation,
 int64_t days_ago_ms(int64_t days);
 // Today and the days before it, `days` in all; 0: all there are.
 LedgerSpan last_days(int64_t days);
-// offline = yes: the kernel is told, too, that nothing is to be reached from now on.
-void keep_offline(const Settings& settings);
+// The kernel is told, too, that nothing is to be reached from now on (offline = yes), and that nobody may
+// look into the memory of a process that holds a key.
+void harden(const Settings& settings, const RemoteOptions& remote);
 // Where steps of --workflow are remembered; empty without --workflow. Errors: kInvalidArgument (a bad
 // id, no folder for state).
 Result<std::string> workflow_file(const Invocation& invocation);

@@ -90,11 +90,11 @@ Result<int> run(const Invocation& invocation) {
       embeds = variant.cost.id;
     }
   }
-  AC_TRY(RemoteOptions remote, remote_options(settings));
+  AC_TRY(const RemoteOptions remote, remote_options(settings));
   AC_TRY(std::shared_ptr<const KeyRing> keys, keys_from(settings));
   PageFacts page = page_facts(settings, models);
   AC_TRY(std::unique_ptr<Router> router,
-         make_router(std::move(models), std::move(remote), settings, {.source = "serve"}));
+         make_router(std::move(models), remote, settings, {.source = "serve"}));
   ServiceOptions options;
   options.generate = generate_options(settings);
   options.queue = static_cast<size_t>(settings.integer("server.queue"));
@@ -118,7 +118,7 @@ Result<int> run(const Invocation& invocation) {
                service.handle(std::move(request), std::move(exchange));
              }));
   service.set_guard({.port = server->port(), .hosts = listed(settings.text("server.hosts"))});
-  keep_offline(settings);
+  harden(settings, remote);
   // Before anybody may know that it is there, and end it.
   watch_terminations();
   const bool v6 = http.address.find(':') != std::string::npos;

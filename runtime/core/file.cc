@@ -223,6 +223,20 @@ Result<std::string> read_file(const std::string& path, uint64_t limit_bytes) {
   }
 }
 
+Status check_private(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return {};
+  if ((info.st_mode & 077) != 0) {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: other users may read or change it; chmod 600 mends that", path);
+  }
+  if (info.st_uid != geteuid() && info.st_uid != 0) {
+    return fail(ErrorCode::kInvalidArgument, "{}: belongs to user {}, expected to be ours", path,
+                info.st_uid);
+  }
+  return {};
+}
+
 Result<std::unique_ptr<FileWriter>> create_file(const std::string& path) {
   if (writer_factory()) return writer_factory()(path);
   struct stat info {};

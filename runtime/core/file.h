@@ -58,6 +58,9 @@ Result<std::unique_ptr<FileWriter>> create_file(const std::string& path);
 // REQUIRES: `line` ends with its only line end. Errors: kIo.
 Status append_line(const std::string& path, std::string_view line);
 
+// Errors: kInvalidArgument where other users may read or write the file, or it is another's (the
+// superuser's will do). A file that is not there is none of its business.
+Status check_private(const std::string& path);
 // read_file's opposite, by create_file.
 Status write_file(const std::string& path, std::string_view text);
 

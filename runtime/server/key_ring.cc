@@ -2,8 +2,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -29,17 +27,7 @@ bool is_printable(std::string_view text) {
 }  // namespace
 
 Result<KeyRing> KeyRing::load(const std::string& path) {
-  struct stat info {};
-  if (stat(path.c_str(), &info) == 0) {
-    if ((info.st_mode & 077) != 0) {
-      return fail(ErrorCode::kInvalidArgument,
-                  "{}: other users may read these keys; chmod 600 mends it", path);
-    }
-    if (info.st_uid != geteuid() && info.st_uid != 0) {
-      return fail(ErrorCode::kInvalidArgument, "{}: belongs to user {}, expected to be ours", path,
-                  info.st_uid);
-    }
-  }
+  AC_TRY_STATUS(check_private(path));
   AC_TRY(const std::string text, read_file(path, kFileBytes));
   return parse(text, path);
 }

@@ -148,6 +148,20 @@ TEST_F(Ask, ARemoteThatCannotBeReachedIsReplacedAndSaidSo) {
   EXPECT_EQ(run(words).exit_code, 1);
 }
 
+TEST_F(Ask, AKeyThatOthersMayReadIsRefused) {
+  using std::filesystem::perms;
+  write("key", "sk-canary-8f3a77c1\n");
+  const std::vector<std::string> ask = {"ask",          "--model", model_, "--remote-url",
+                                        "http://127.0.0.1:1/v1", "--remote-model", "big",
+                                        "--remote-api-key-file", path("key"), "Once"};
+  for (const perms open : {perms::group_read, perms::others_read, perms::group_write}) {
+    std::filesystem::permissions(path("key"), perms::owner_read | perms::owner_write | open);
+    expect_refused(ask, "chmod 600");
+  }
+  std::filesystem::permissions(path("key"), perms::owner_read | perms::owner_write);
+  EXPECT_EQ(run(ask).exit_code, 0);
+}
+
 TEST_F(Ask, CutOrSpoiledModelsAreRefused) {
   const std::string whole = [&] {
     std::filesystem::copy_file(model_, path("whole.gguf"));

@@ -77,6 +77,27 @@ TEST_F(Serve, IsARemoteBehindTls) {
   EXPECT_EQ(chained.out, remote.out);
 }
 
+// The full variant of the zoo that ships as the remote of the evaluation of workflows, behind TLS: what
+// two machines of a lab would do.
+TEST_F(Serve, CarriesWorkflowsThroughTls) {
+  const std::string zoo = std::string(AC_SOURCE_DIR) + "/models/zoo/research-mini.zoo";
+  if (!std::filesystem::exists(zoo)) GTEST_SKIP() << zoo << " is not there";
+  const PrivateCa ca;
+  const std::string port = free_port();
+  const ServerProcess full(folder_, {"--zoo", zoo, "--variant", "full", "--server-hosts",
+                                     fmt::format("127.0.0.1:{}", port)});
+  const TlsFront front(ca.path("good.pem"), ca.path("good.key"), port, full.port());
+  const Json report = run_json({"eval", "--zoo", zoo, "--n", "4", "--calibration", "20", "--json",
+                                "--remote-url", fmt::format("https://127.0.0.1:{}/v1", port),
+                                "--remote-model", "auto", "--remote-ca-file", ca.path("ca.pem"),
+                                "--remote-usd-per-million-completion-tokens", "1"});
+  EXPECT_EQ(report["workflows"], 4);
+  ASSERT_FALSE(report["rows"].empty());
+  const Json& alone = report["rows"][0];
+  EXPECT_EQ(alone["remote_share"], 1);
+  EXPECT_GT(alone["usd"], 0);
+}
+
 // The whole of it where there is no network at all.
 TEST_F(Serve, NeedsNoNetwork) {
   const int result = in_namespace([&] {

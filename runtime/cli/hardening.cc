@@ -1,4 +1,4 @@
-#include "runtime/cli/no_network.h"
+#include "runtime/cli/hardening.h"
 
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -57,5 +57,7 @@ Status deny_network_sockets() {
   }
   return {};
 }
+
+void hide_memory() { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
 }  // namespace ac::cli

@@ -1,4 +1,4 @@
-// offline = yes, said to the kernel as well.
+// What the kernel is told, so that a mistake of ours cannot undo it.
 #pragma once
 
 #include "runtime/core/result.h"
@@ -9,5 +9,8 @@ namespace ac::cli {
 // starts; sockets that are there stay. Cannot be taken back. Errors: kUnsupported (not this kernel,
 // not this processor).
 Status deny_network_sockets();
+
+// No core file and no debugger of the same user may hold the keys in this process's memory.
+void hide_memory();
 
 }  // namespace ac::cli
