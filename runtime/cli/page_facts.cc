@@ -1,5 +1,7 @@
 #include "runtime/cli/page_facts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace ac::cli {
