@@ -19,7 +19,8 @@ endforeach()
 
 file(READ "${HEADER}" text)
 string(REGEX REPLACE "[][;]" "?" text "${text}")
-string(REGEX MATCHALL "AC_API [^(]*\\(" declarations "${text}")
+# At the beginning of a line: what defines AC_API declares nothing.
+string(REGEX MATCHALL "\nAC_API [^(]*\\(" declarations "${text}")
 set(declared "")
 foreach(declaration IN LISTS declarations)
   string(REGEX MATCH "([a-z_]+)\\($" name "${declaration}")
