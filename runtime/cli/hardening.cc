@@ -24,11 +24,16 @@ constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 constexpr uint32_t kArchitecture = 0;
 #endif
 
+constexpr uint32_t kX32 = 0x40000000;  // set in numbers of calls of that ABI
+
 constexpr sock_filter load(size_t offset) {
   return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset));
 }
 constexpr sock_filter if_equal(uint32_t value, uint8_t then, uint8_t otherwise) {
   return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, then, otherwise);
+}
+constexpr sock_filter if_at_least(uint32_t value, uint8_t then, uint8_t otherwise) {
+  return BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, value, then, otherwise);
 }
 constexpr sock_filter end(uint32_t verdict) { return BPF_STMT(BPF_RET | BPF_K, verdict); }
 
@@ -37,14 +42,16 @@ constexpr sock_filter end(uint32_t verdict) { return BPF_STMT(BPF_RET | BPF_K, v
 Status deny_network_sockets() {
   if (kArchitecture == 0) return fail(ErrorCode::kUnsupported, "no system call filter here");
   // The lower half of an argument comes first: both processors are little-endian.
+  // Other ways into the kernel (32 bits, x32, rings) make sockets, too.
   std::array filter = {
       load(offsetof(seccomp_data, arch)),
-      if_equal(kArchitecture, 0, 4),
+      if_equal(kArchitecture, 0, 7),
       load(offsetof(seccomp_data, nr)),
-      if_equal(__NR_socket, 0, 2),
+      if_at_least(kX32, 5, 0),
+      if_equal(__NR_io_uring_setup, 4, 0),
+      if_equal(__NR_socket, 0, 4),
       load(offsetof(seccomp_data, args)),
-      if_equal(AF_INET, 2, 1),
-      end(SECCOMP_RET_ALLOW),
+      if_equal(AF_INET, 1, 0),
       if_equal(AF_INET6, 0, 1),
       end(SECCOMP_RET_ERRNO | EACCES),
       end(SECCOMP_RET_ALLOW),

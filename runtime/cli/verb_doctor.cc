@@ -145,6 +145,7 @@ void look_at_remote(std::vector<Finding>& findings, const Settings& settings) {
   }
   const auto ask = [&]() -> Result<std::vector<std::string>> {
     AC_TRY(const RemoteOptions options, remote_options(settings));
+    harden(settings, options);
     AC_TRY(const auto client, make_remote_client(options));
     return client->list_models();
   };

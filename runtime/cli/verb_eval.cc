@@ -79,6 +79,7 @@ class Places {
           "process, and --remote-url");
     }
     places->remote_model = remote.model;
+    harden(settings, remote);
     AC_TRY(places->router_, make_router(std::move(models), std::move(remote), settings));
     places->generate_ = generate_options(settings);
     return places;

@@ -26,7 +26,14 @@ bool is_loopback(std::string_view address) { return address == "127.0.0.1" || ad
 // Without keys nobody else may be let in.
 Status check_address(const Settings& settings) {
   const std::string& address = settings.text("server.address");
-  if (is_loopback(address) || !settings.text("server.keys_file").empty()) return {};
+  if (!settings.text("server.keys_file").empty()) return {};
+  if (!settings.text("server.hosts").empty() && !settings.yes("server.anonymous_spends")) {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: hosts lets others in through a proxy: it needs keys_file in [server], or "
+                "anonymous_spends = yes",
+                settings.origin("server.hosts"));
+  }
+  if (is_loopback(address)) return {};
   return fail(ErrorCode::kInvalidArgument,
               "{}: address is '{}': another than 127.0.0.1 or ::1 needs keys_file in [server]",
               settings.origin("server.address"), address);
@@ -112,6 +119,7 @@ Result<int> run(const Invocation& invocation) {
   HttpServerOptions http;
   http.address = settings.text("server.address");
   http.port = static_cast<uint16_t>(settings.integer("server.port"));
+  http.look_at_head = [&service](const HttpRequest& head) { return service.refusal_of_head(head); };
   AC_TRY(const std::unique_ptr<HttpServer> server,
          HttpServer::listen(
              http, [&service](HttpRequest request, std::shared_ptr<HttpExchange> exchange) {

@@ -136,6 +136,7 @@ OrderedJson explanation_to_json(const RouteExplanation& explanation) {
   json["variant"] = route.variant;
   json["reason"] = route_reason_name(route.reason);
   json["degraded"] = route.degraded;
+  json["must_stay"] = decision.must_stay;
   json["confidence"] =
       explanation.tiers.empty() ? OrderedJson(nullptr) : OrderedJson(route.confidence);
   json["gate"] = explanation.tiers.empty()                 ? OrderedJson(nullptr)

@@ -29,25 +29,58 @@ using Code = std::unique_ptr<pcre2_code, CodeDeleter>;
 
 bool is_blank(unsigned char c) { return c <= ' ' || c == 0x7F; }
 
-// Every run of blanks and control characters is one blank; capitals of ASCII are small letters.
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+// Line ends and blanks of every script, and control characters.
+bool is_blank_character(utf8proc_int32_t code) {
+  switch (utf8proc_category(code)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_ZS:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Every run of blanks and control characters is one blank. REQUIRES: UTF-8.
 std::string with_single_blanks(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (const char c : text) {
-    if (!is_blank(static_cast<unsigned char>(c))) {
-      out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  while (!text.empty()) {
+    size_t n = 1;
+    bool blank = is_blank(static_cast<unsigned char>(text.front()));
+    if (static_cast<unsigned char>(text.front()) >= 0x80) {
+      utf8proc_int32_t code = 0;
+      const auto read = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                         static_cast<utf8proc_ssize_t>(text.size()), &code);
+      n = static_cast<size_t>(std::max<utf8proc_ssize_t>(read, 1));
+      blank = read > 0 && is_blank_character(code);
+    }
+    if (!blank) {
+      out += text.substr(0, n);
     } else if (out.empty() || out.back() != ' ') {
       out += ' ';
     }
+    text.remove_prefix(n);
   }
   return out;
 }
 
+std::string in_small_letters(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
 // As rules and texts are compared; nullopt: not UTF-8.
 std::optional<std::string> folded(std::string_view text) {
-  const bool is_ascii = std::all_of(text.begin(), text.end(),
-                                    [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-  if (is_ascii) return with_single_blanks(text);
+  if (is_ascii(text)) return in_small_letters(with_single_blanks(text));
   utf8proc_uint8_t* mapped = nullptr;
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE |
                                                       UTF8PROC_COMPAT | UTF8PROC_CASEFOLD |
@@ -64,7 +97,7 @@ Result<Code> compile(std::string_view pattern, std::string_view where, int line)
   int error = 0;
   PCRE2_SIZE offset = 0;
   Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                          PCRE2_UTF | PCRE2_CASELESS | PCRE2_NEVER_BACKSLASH_C, &error, &offset,
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS | PCRE2_NEVER_BACKSLASH_C, &error, &offset,
                           nullptr));
   if (code == nullptr) {
     PCRE2_UCHAR message[256] = {};
@@ -101,9 +134,11 @@ struct ForwardRules::Rule {
   std::string phrase;  // folded; empty: an expression
   Code expression;
 
-  bool finds(std::string_view folded_text) const {
-    return expression != nullptr ? matches(expression.get(), folded_text)
-                                 : folded_text.find(phrase) != std::string_view::npos;
+  // Expressions are written for the text as it is as well as for its folded form.
+  bool finds(std::string_view plain_text, std::string_view folded_text) const {
+    if (expression == nullptr) return folded_text.find(phrase) != std::string_view::npos;
+    return matches(expression.get(), folded_text) ||
+           (plain_text != folded_text && matches(expression.get(), plain_text));
   }
 };
 
@@ -141,14 +176,15 @@ Result<std::shared_ptr<const ForwardRules>> ForwardRules::parse(std::string_view
       new ForwardRules(std::string(where), std::move(rules)));
 }
 
-std::string ForwardRules::broken_by(std::span<const std::string_view> texts) const {
+std::string ForwardRules::broken_by(const std::vector<std::string_view>& texts) const {
   if (rules_.empty()) return {};
   for (const std::string_view text : texts) {
     if (text.empty()) continue;
     const std::optional<std::string> folded_text = folded(text);
     if (!folded_text) return fmt::format("{} keeps what is not UTF-8 here", where_);
+    const std::string plain_text = with_single_blanks(text);
     for (const Rule& rule : rules_) {
-      if (rule.finds(*folded_text)) {
+      if (rule.finds(plain_text, *folded_text)) {
         return fmt::format("the rule in line {} of {} keeps it here", rule.line, where_);
       }
     }

@@ -11,7 +11,7 @@ LocalAnswers::~LocalAnswers() {
 
 void LocalAnswers::make(LocalQuestion& question) {
   std::call_once(started_, [this] { thread_ = std::thread([this] { run(); }); });
-  turns_.wait_for(question);
+  if (!turns_.wait_for(question, question.options->cancel)) return;
   if (question.thrown) std::rethrow_exception(question.thrown);
 }
 
@@ -22,36 +22,40 @@ void LocalAnswers::run() {
   }
 }
 
-void LocalAnswers::settle(LocalQuestion& question, Result<Generation> made, const Engine& engine) {
+void LocalAnswers::complete(LocalQuestion& question, Result<Generation> made,
+                            const Engine& engine) {
   const GenerateOptions& options = *question.options;
   question.level = engine.level();
   if (made && options.level_at && question.level) {
     question.level = options.level_at(static_cast<int32_t>(made->tokens.size()));
   }
   question.made = std::move(made);
-  turns_.settle(question);
 }
 
 void LocalAnswers::answer_together(LocalQuestion& first) {
   std::vector<LocalQuestion*> open = {&first};
+  std::string variant;  // `first` may be gone before the last of those that join it
   try {
     const Result<Engine*> engine = first.load();
     if (!engine) {
       first.made = engine.error();
       return turns_.settle(first);
     }
+    variant = first.variant;
     LocalQuestion* waiting = &first;  // not yet given to the engine
     const auto next = [&]() -> std::optional<Asked> {
       while (true) {
         LocalQuestion* question = std::exchange(waiting, nullptr);
         if (question == nullptr) {
-          question = static_cast<LocalQuestion*>(turns_.join(first.variant));
+          open.reserve(open.size() + 1);  // once it has left the line nothing may fail
+          question = static_cast<LocalQuestion*>(turns_.join(variant));
           if (question == nullptr) return std::nullopt;
           open.push_back(question);
         }
         const auto close = [&, question](Result<Generation> made) {
+          complete(*question, std::move(made), **engine);
           std::erase(open, question);
-          settle(*question, std::move(made), **engine);
+          turns_.settle(*question);
         };
         Result<std::vector<int32_t>> prompt = question->tokens(**engine);
         if (!prompt) {

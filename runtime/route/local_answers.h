@@ -34,7 +34,8 @@ class LocalAnswers {
   LocalAnswers(const LocalAnswers&) = delete;
   LocalAnswers& operator=(const LocalAnswers&) = delete;
 
-  // Waits in line and for the answer; then question.made says it. Throws what a callback threw.
+  // Waits in line and for the answer; then question.made says it. Whoever cancels leaves the line at
+  // once. Throws what a callback threw.
   void make(LocalQuestion& question);
   // For who needs engines alone: std::lock_guard.
   Turns& turns() { return turns_; }
@@ -42,7 +43,7 @@ class LocalAnswers {
  private:
   void run();
   void answer_together(LocalQuestion& first);
-  void settle(LocalQuestion& question, Result<Generation> made, const Engine& engine);
+  static void complete(LocalQuestion& question, Result<Generation> made, const Engine& engine);
 
   Turns turns_;
   std::once_flag started_;

@@ -85,6 +85,7 @@ struct Decision {
   bool is_novel = false;
   int64_t n_tokens_needed = 0;           // as in PolicyInput
   std::string kept_here{};               // as in PolicyInput
+  bool must_stay = false;                // by a rule, whoever asks
   double predict_seconds = 0;            // features, prediction and policy
 };
 

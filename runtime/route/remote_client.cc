@@ -201,6 +201,7 @@ CurlRemoteClient::Attempt CurlRemoteClient::attempt(const RemoteRequest& request
     }
   }
   out.relayed = sink.relayed();
+  if (request.begun != nullptr && sink.progress() > 0) *request.begun = true;
   return out;
 }
 

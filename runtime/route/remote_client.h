@@ -64,6 +64,7 @@ struct RemoteRequest {
   std::string tools{}, tool_choice{};  // JSON, as chat completions have them; empty: none
   std::function<bool(std::string_view piece)> on_text;  // false stops
   const CancelFlag* cancel = nullptr;
+  bool* begun = nullptr;  // set once something of an answer has come, which will have to be paid for
 };
 
 struct RemoteAnswer {

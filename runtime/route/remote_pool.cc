@@ -43,6 +43,7 @@ class RemotePool final : public RemoteClient {
     int n_ours = 0;  // that run
   };
   void look();
+  Result<RemoteAnswer> ask(Server& server, const RemoteRequest& request);
   std::vector<size_t> order() const;
 
   const Clock& clock_;
@@ -73,41 +74,50 @@ void RemotePool::look() {
   if (!load) servers_[which].look_at = clock_.now() + kLookAgain;
 }
 
+Result<RemoteAnswer> RemotePool::ask(Server& server, const RemoteRequest& request) {
+  struct Counted {
+    std::mutex& mutex;
+    int& n;
+    Counted(std::mutex& m, int& count) : mutex(m), n(count) {
+      const std::lock_guard lock(mutex);
+      ++n;
+    }
+    ~Counted() {
+      const std::lock_guard lock(mutex);
+      --n;
+    }
+  } const counted(mutex_, server.n_ours);
+  return server.client->complete(request);
+}
+
 // Which to ask first. Equal loads: in the order in which they are named.
 std::vector<size_t> RemotePool::order() const {
   const std::lock_guard lock(mutex_);
   std::vector<size_t> order(servers_.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const auto busy = [&](size_t i) { return servers_[i].load + servers_[i].n_ours; };
+  // As they are now: one that fails while they are sorted must not change the order.
+  std::vector<int> up;
+  for (const Server& server : servers_) up.push_back(server.client->available() ? 1 : 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    const bool up_a = servers_[a].client->available(), up_b = servers_[b].client->available();
-    return up_a != up_b ? up_a : busy(a) < busy(b);
+    return up[a] != up[b] ? up[a] > up[b] : busy(a) < busy(b);
   });
   return order;
 }
 
 Result<RemoteAnswer> RemotePool::complete(const RemoteRequest& request) {
   look();
-  bool relayed = false;
+  // Nobody else is asked once one has begun: two beginnings are no answer, and both would be paid for.
+  bool begun = false;
   RemoteRequest passed = request;
-  passed.on_text = [&](std::string_view piece) {
-    relayed = true;
-    return !request.on_text || request.on_text(piece);
-  };
+  passed.begun = &begun;
   std::optional<Error> last;
   for (const size_t i : order()) {
     Server& server = servers_[i];
     // Paused servers come last, and say so at once.
-    {
-      const std::lock_guard lock(mutex_);
-      ++server.n_ours;
-    }
-    Result<RemoteAnswer> answer = server.client->complete(passed);
-    {
-      const std::lock_guard lock(mutex_);
-      --server.n_ours;
-    }
-    if (answer || relayed || answer.error().code != ErrorCode::kRemote) return answer;
+    Result<RemoteAnswer> answer = ask(server, passed);
+    if (begun && request.begun != nullptr) *request.begun = true;
+    if (answer || begun || answer.error().code != ErrorCode::kRemote) return answer;
     last = last ? Error{ErrorCode::kRemote, last->message + "; " + answer.error().message}
                 : answer.error();
     if (request.cancel != nullptr && request.cancel->raised()) break;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/core/log.h"
+#include "runtime/route/leaving_text.h"
 #include "runtime/route/local_tools.h"
 #include "runtime/route/read_signals.h"
 #include "runtime/route/remote_pool.h"
@@ -74,17 +75,6 @@ Receipt receipt_of(const Journey& journey) {
   receipt.seconds = journey.relay.seconds();
   receipt.first_token_seconds = journey.relay.first_seconds();
   return receipt;
-}
-
-// All text that would leave with it.
-std::vector<std::string_view> texts_of(const RouteRequest& request) {
-  std::vector<std::string_view> texts = {request.tools, request.tool_choice,
-                                         request.response_format};
-  for (const ChatMessage& message : request.messages) {
-    texts.push_back(message.content);
-    texts.push_back(message.wire);
-  }
-  return texts;
 }
 
 // What there is when an answer broke off after its first piece, or was cancelled.
@@ -163,7 +153,7 @@ int64_t Router::State::tokens_needed(const RouteRequest& request, const Decision
 // (offline by now), those of making it.
 Result<RemoteClient*> Router::State::remote() {
   AC_CHECK(make_remote);
-  if (offline) return fail(ErrorCode::kUnsupported, "offline");
+  if (offline()) return fail(ErrorCode::kRemote, "offline");
   const std::lock_guard lock(shared);
   if (client == nullptr && !client_error.has_value()) {
     Result<std::unique_ptr<RemoteClient>> made = make_remote();
@@ -231,7 +221,10 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
   LocalQuestion question;
   question.variant = journey.route.variant;
   question.options = &generate;
-  question.load = [&] {
+  question.load = [&]() -> Result<Engine*> {
+    if (generate.cancel != nullptr && generate.cancel->raised()) {
+      return fail(ErrorCode::kCancelled, "cancelled");
+    }
     Result<Engine*> engine = load(journey);
     question.variant = journey.route.variant;  // others join what could be loaded
     return engine;
@@ -290,10 +283,9 @@ Result<RoutedAnswer> Router::State::run_local(Journey& journey) {
 // No text has more tokens than bytes, beside what a template puts around its messages.
 double Router::State::highest_price(const RouteRequest& request) const {
   constexpr int64_t kTokensPerMessage = 32;
-  int64_t prompt_tokens = 0;
-  for (const ChatMessage& message : request.messages) {
-    prompt_tokens += static_cast<int64_t>(message.content.size()) + kTokensPerMessage;
-  }
+  const auto n_messages = static_cast<int64_t>(request.messages.size());
+  const auto prompt_tokens =
+      static_cast<int64_t>(leaving_bytes(request)) + kTokensPerMessage * n_messages;
   return options.prices.of(prompt_tokens, std::max(1, request.options.max_tokens));
 }
 
@@ -328,8 +320,30 @@ void Router::State::write_down(const RoutedAnswer& answer) {
   if (!written) log_warning("not in the ledger: {}", written.error().message);
 }
 
+Result<bool> Router::State::set_aside_in_workflow(Journey& journey, double price) {
+  const std::string& id = journey.request.workflow;
+  if (options.usd_per_workflow <= 0 || id.empty()) return true;
+  AC_TRY(const WorkflowState workflow, workflow_of(journey.request));
+  const std::lock_guard lock(shared);
+  double& aside = set_aside[id];
+  if (workflow.usd + journey.spent + aside + price > options.usd_per_workflow) return false;
+  aside += price;
+  journey.set_aside += price;
+  return true;
+}
+
+void Router::State::release(Journey& journey) {
+  if (journey.set_aside == 0) return;
+  const std::lock_guard lock(shared);
+  const auto aside = set_aside.find(journey.request.workflow);
+  aside->second -= std::exchange(journey.set_aside, 0);
+  if (aside->second <= 1e-12) set_aside.erase(aside);
+}
+
 Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
   const double price = highest_price(journey.request);
+  AC_TRY(const bool has_room, set_aside_in_workflow(journey, price));
+  if (!has_room) return fail(ErrorCode::kRemote, "the workflow's budget has no room for it");
   std::optional<int64_t> reservation;
   if (ledger != nullptr && price > 0) {
     AC_TRY(reservation, ledger->reserve(micro_usd(price), options.limits));
@@ -337,6 +351,7 @@ Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
   }
   double spent = 0;
   Result<RoutedAnswer> answer = ask_remote(journey, spent);
+  journey.spent += spent;
   if (reservation) {
     if (const Status settled = ledger->settle(*reservation, micro_usd(spent)); !settled) {
       log_warning("{}", settled.error().message);
@@ -349,6 +364,10 @@ Result<RoutedAnswer> Router::State::run_remote(Journey& journey) {
 Result<RoutedAnswer> Router::State::ask_remote(Journey& journey, double& spent) {
   AC_TRY(RemoteClient * remote_client, remote());
   const GenerateOptions& generate = journey.request.options;
+  // Who goes offline means at once.
+  bool begun = false;
+  const CancelFlag nobody;
+  const CancelFlag ends(generate.cancel != nullptr ? *generate.cancel : nobody, goes_offline);
   const RemoteRequest request{.messages = journey.request.messages,
                               .max_tokens = std::max(1, generate.max_tokens),
                               .temperature = generate.sampler.temperature,
@@ -359,12 +378,17 @@ Result<RoutedAnswer> Router::State::ask_remote(Journey& journey, double& spent) 
                               .tools = journey.request.tools,
                               .tool_choice = journey.request.tool_choice,
                               .on_text = journey.relay.callback(),
-                              .cancel = generate.cancel};
+                              .cancel = &ends,
+                              .begun = &begun};
   Result<RemoteAnswer> remote_answer = remote_client->complete(request);
   if (!remote_answer.has_value()) {
-    const Error& error = remote_answer.error();
+    Error error = remote_answer.error();
+    const bool left = generate.cancel != nullptr && generate.cancel->raised();
+    if (error.code == ErrorCode::kCancelled && offline() && !left) {
+      error = {ErrorCode::kRemote, "offline by now"};
+    }
     // Text that came was made, and whoever made it will want to be paid.
-    if (journey.relay.has_text()) spent = highest_price(journey.request);
+    if (begun || journey.relay.has_text()) spent = highest_price(journey.request);
     if (journey.relay.relayed() || error.code == ErrorCode::kCancelled) {
       return broken_off(journey, remote_client->model(), error);
     }
@@ -401,7 +425,7 @@ Result<RoutedAnswer> Router::State::travel(Journey& journey) {
     journey.cause = route.reason == RouteReason::kRemoteDown ? "remote unreachable (paused)"
                     : route.reason == RouteReason::kBudget   ? "the budget has no room for it"
                     : route.reason == RouteReason::kKeptHere ? decision.kept_here
-                    : offline                                ? "offline"
+                    : offline()                              ? "offline"
                                                              : "no remote configured";
   }
   if (route.place == Place::kLocal) {
@@ -445,24 +469,24 @@ Result<RoutedAnswer> Router::State::travel(Journey& journey) {
   return answer;
 }
 
-void Router::State::remember(const Journey& journey, const RoutedAnswer& answer) {
+void Router::State::remember(const Journey& journey, const RoutedAnswer* answer) {
   const Decision& decision = journey.decision;
   const RouteRequest& request = journey.request;
   const std::lock_guard lock(shared);
-  note_lesson(journey, answer);
-  if (drift && decision.gate == GateKind::kNgram && !request.pin.has_value()) {
+  if (answer != nullptr) note_lesson(journey, *answer);
+  if (answer != nullptr && drift && decision.gate == GateKind::kNgram && !request.pin.has_value()) {
     const auto cheapest = static_cast<double>(decision.prediction->success.front());
     drift->add(decision.is_novel, full_model_success(*decision.prediction) - cheapest);
   }
   if (request.workflow.empty()) return;
-  WorkflowStep step{.usd = answer.receipt.cost_usd};
-  if (decision.prediction.has_value()) {
-    step.success = answer.receipt.confidence;
+  WorkflowStep step{.usd = journey.spent};
+  if (answer != nullptr && decision.prediction.has_value()) {
+    step.success = answer->receipt.confidence;
     step.full_success = full_model_success(*decision.prediction);
   }
-  if (answer.receipt.place == Place::kLocal) {
+  if (answer != nullptr && answer->receipt.place == Place::kLocal) {
     for (const Candidate& candidate : decision.candidates) {
-      if (candidate.id == answer.receipt.model) step.local_cost = candidate.cost;
+      if (candidate.id == answer->receipt.model) step.local_cost = candidate.cost;
     }
   }
   if (options.workflow_file.empty()) return workflows.add(request.workflow, step);
@@ -480,10 +504,10 @@ Result<WorkflowState> Router::State::workflow_of(const RouteRequest& request) {
   return book.find(request.workflow);
 }
 
-std::string Router::State::why_kept_here(const RouteRequest& request) const {
-  if (!request.keep_here.empty()) return request.keep_here;
-  if (!make_remote || options.forward_rules == nullptr) return {};
-  return options.forward_rules->broken_by(texts_of(request));
+std::string Router::State::rule_against(const RouteRequest& request) const {
+  if (options.forward_rules == nullptr) return {};
+  const std::vector<std::string> texts = leaving_texts(request);
+  return options.forward_rules->broken_by({texts.begin(), texts.end()});
 }
 
 RemoteFactory remote_factory(RemoteOptions options) {
@@ -508,7 +532,7 @@ Result<std::unique_ptr<Router>> Router::create(RouterParts parts, RouterOptions 
   state->ledger = std::move(parts.ledger);
   state->learner = std::move(parts.learner);
   if (state->judge.usual) state->drift.emplace(*state->judge.usual);
-  state->offline = options.offline;
+  if (options.offline) state->goes_offline.raise();
   state->options = std::move(options);
   state->clock = state->options.clock != nullptr ? state->options.clock : &system_clock();
   state->audit_rng = Rng(static_cast<uint64_t>(state->clock->now().time_since_epoch().count()));
@@ -532,7 +556,11 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
   }
   Decision decision;
   decision.threshold = threshold;
-  decision.kept_here = state_->why_kept_here(request);
+  decision.kept_here = request.keep_here;
+  if (decision.kept_here.empty()) {
+    decision.kept_here = state_->rule_against(request);
+    decision.must_stay = !decision.kept_here.empty();
+  }
   std::vector<VariantCost> costs;
   if (state_->variants.has_value()) {
     for (const LocalVariant& variant : state_->variants->variants()) costs.push_back(variant.cost);
@@ -579,7 +607,7 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
                     .least_cost = workflow.dearest_local,
                     .n_tokens_needed = decision.n_tokens_needed,
                     .remote_configured = static_cast<bool>(state_->make_remote),
-                    .offline = state_->offline,
+                    .offline = state_->offline(),
                     .kept_here = decision.kept_here,
                     .remote_reachable = !state_->client_error.has_value() &&
                                         (state_->client == nullptr || state_->client->available()),
@@ -610,10 +638,17 @@ Result<RoutedAnswer> Router::answer(const RouteRequest& request) {
                   .cause = {},
                   .notes = {}};
   if (!decision.alarm.empty()) add_note(&journey.notes, decision.alarm);
+  struct Release {
+    State& state;
+    Journey& journey;
+    ~Release() { state.release(journey); }
+  } const release{*state_, journey};
   Result<RoutedAnswer> answer = state_->travel(journey);
   if (answer.has_value()) {
-    state_->remember(journey, *answer);
+    state_->remember(journey, &*answer);
     state_->write_down(*answer);
+  } else if (journey.spent > 0) {
+    state_->remember(journey, nullptr);
   }
   return answer;
 }
@@ -636,15 +671,21 @@ bool Router::unload(std::string_view id) {
   return was_loaded;
 }
 
-void Router::set_offline(bool offline) { state_->offline = offline; }
-bool Router::offline() const { return state_->offline; }
+void Router::set_offline(bool offline) {
+  if (offline) {
+    state_->goes_offline.raise();
+  } else {
+    state_->goes_offline.clear();
+  }
+}
+bool Router::offline() const { return state_->offline(); }
 
 std::shared_ptr<Ledger> Router::ledger() const { return state_->ledger; }
 
 RouterView Router::view() const {
   RouterView view;
   const std::lock_guard lock(state_->shared);
-  view.may_ask_remote = state_->make_remote && !state_->offline;
+  view.may_ask_remote = state_->make_remote && !state_->offline();
   view.remote_paused = state_->client_error.has_value() ||
                        (state_->client != nullptr && !state_->client->available());
   if (state_->drift && state_->drift->alarmed()) view.alarm = state_->drift->summary();
@@ -654,7 +695,7 @@ RouterView Router::view() const {
 
 Result<std::vector<std::string>> Router::remote_models() {
   if (!state_->make_remote) return fail(ErrorCode::kNotFound, "no remote is configured");
-  if (state_->offline) return fail(ErrorCode::kUnsupported, "offline = yes");
+  if (state_->offline()) return fail(ErrorCode::kUnsupported, "offline = yes");
   AC_TRY(RemoteClient * client, state_->remote());
   return client->list_models();
 }

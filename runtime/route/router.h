@@ -148,8 +148,9 @@ class Router {
   // Lets go of a variant's memory, when it is its turn. False: it was not loaded.
   bool unload(std::string_view id);
 
-  // Whether requests from now on may ask the remote. REQUIRES: there is one to come back to: a router
-  // that was made offline has none.
+  // Whether the remote may be asked from now on. Going offline ends what is being asked there: a local
+  // variant answers instead, where nothing has been relayed. A router that was made offline has no
+  // remote to come back to.
   void set_offline(bool offline);
   bool offline() const;
   RouterView view() const;

@@ -1,9 +1,9 @@
 // The router's inside, shared by its parts. Not an interface: router*.cc only.
 #pragma once
 
-#include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -72,6 +72,8 @@ struct Journey {
   Route route;        // changes as places fail
   std::string cause;  // of being degraded
   std::string notes;
+  double spent = 0;             // on the remote, whatever has come of it
+  double set_aside = 0;         // of its workflow's budget, until it is remembered
   // Asked once a local variant has read the prompt: whether it shall answer. Empty: it shall.
   std::function<bool(const DraftSignals& signals)> goes_on{};
 };
@@ -90,7 +92,8 @@ struct Router::State {
   RemoteFactory make_remote;
   RouterOptions options;
   const Clock* clock = nullptr;
-  std::atomic<bool> offline = false;
+  CancelFlag goes_offline;
+  bool offline() const { return goes_offline.raised(); }
   std::shared_ptr<Ledger> ledger;  // nullptr: no limits
 
   // For moments only, also for whoever has a turn: what answers have in common, which is all that follows.
@@ -99,6 +102,7 @@ struct Router::State {
   std::optional<Error> client_error;     // it could not be made
   std::vector<std::string> loaded;       // variants, as RouterView
   WorkflowBook workflows;
+  std::map<std::string, double> set_aside;  // of workflows' budgets, by questions on their way
   std::optional<DriftMonitor> drift;
   std::shared_ptr<UseLearner> learner;   // nullptr: nothing is learned
   // A question to answer once more elsewhere, and what was answered.
@@ -115,11 +119,11 @@ struct Router::State {
   double usual_completion_tokens = 200;  // of answers of the remote, a running mean
 
   bool may_ask_remote(const RouteRequest& request, const Decision& decision) const {
-    return make_remote && !offline && decision.kept_here.empty() &&
+    return make_remote && !offline() && decision.kept_here.empty() &&
            !request.raw_prompt.has_value();
   }
-  // Why nothing of it may leave this machine; empty: it may.
-  std::string why_kept_here(const RouteRequest& request) const;
+  // Of never_forward; empty: there is none.
+  std::string rule_against(const RouteRequest& request) const;
   int64_t tokens_needed(const RouteRequest& request, const Decision& decision,
                         std::span<const VariantCost> locals);
   Result<RemoteClient*> remote();
@@ -141,8 +145,12 @@ struct Router::State {
   double usual_price(const RouteRequest& request) const;  // under `shared`
   Result<WorkflowState> workflow_of(const RouteRequest& request);
   Result<bool> may_spend(const RouteRequest& request);
+  // False: the workflow's budget has no room for it.
+  Result<bool> set_aside_in_workflow(Journey& journey, double price);
+  void release(Journey& journey);
   void write_down(const RoutedAnswer& answer);
-  void remember(const Journey& journey, const RoutedAnswer& answer);
+  // An answer, or what was spent without one (nullptr).
+  void remember(const Journey& journey, const RoutedAnswer* answer);
   void note_lesson(const Journey& journey, const RoutedAnswer& answer);
   Result<bool> take_lesson(const Lesson& lesson, const CancelFlag* cancel);
 

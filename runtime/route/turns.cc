@@ -1,5 +1,8 @@
 #include "runtime/route/turns.h"
 
+#include <algorithm>
+#include <chrono>
+
 namespace ac {
 
 void Turns::lock() {
@@ -18,11 +21,20 @@ void Turns::unlock() {
   changed_.notify_all();
 }
 
-void Turns::wait_for(Question& question) {
+bool Turns::wait_for(Question& question, const CancelFlag* cancel) {
+  constexpr std::chrono::milliseconds kLook{50};  // whoever raises the flag does not say so
   std::unique_lock lock(mutex_);
   line_.push_back(&question);
   changed_.notify_all();
-  changed_.wait(lock, [&] { return question.settled; });
+  while (!changed_.wait_for(lock, kLook, [&] { return question.settled; })) {
+    if (cancel == nullptr || !cancel->raised()) continue;
+    const auto at = std::find(line_.begin(), line_.end(), &question);
+    if (at == line_.end()) continue;  // it is being answered, and that is looked at there
+    line_.erase(at);
+    changed_.notify_all();  // somebody else may be the first now
+    return false;
+  }
+  return true;
 }
 
 Turns::Question* Turns::begin() {

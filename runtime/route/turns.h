@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/core/cancel.h"
+
 namespace ac {
 
 class Turns {
@@ -25,8 +27,8 @@ class Turns {
   void lock();
   void unlock();
 
-  // Stands in line until somebody has settled the question.
-  void wait_for(Question& question);
+  // Stands in line until somebody has settled the question. False: `cancel` was raised before its turn.
+  bool wait_for(Question& question, const CancelFlag* cancel = nullptr);
 
   // For the thread that answers. Waits until a question is first in line, and takes it with the turn;
   // nullptr once stop() was called. After it unlock().

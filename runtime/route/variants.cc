@@ -71,6 +71,7 @@ class SingleVariant final : public VariantSource {
         options_(std::move(options)) {}
 
   std::span<const LocalVariant> variants() const override { return {&variant_, 1}; }
+  bool loads_again() const override { return false; }
 
   Result<std::unique_ptr<Engine>> load(std::string_view id) const override {
     if (id != variant_.cost.id) {
@@ -186,6 +187,7 @@ Result<int64_t> VariantCache::count_tokens(std::string_view raw_prompt) {
 }
 
 bool VariantCache::drop(std::string_view id) {
+  if (!source_->loads_again()) return false;
   return entries_.remove_if([id](const Entry& entry) { return entry.id == id; }) > 0;
 }
 

@@ -33,6 +33,8 @@ class VariantSource {
   virtual std::span<const LocalVariant> variants() const = 0;
   // Errors: kNotFound, kCorruptFile, kOutOfMemory and those of Engine::load.
   virtual Result<std::unique_ptr<Engine>> load(std::string_view id) const = 0;
+  // Whether a variant that was let go of can be loaded again.
+  virtual bool loads_again() const { return true; }
   // How the variants turn text to tokens: one way for all of them. Needs no weights. Errors: as
   // load().
   virtual Result<ModelText> load_text() const = 0;
@@ -57,7 +59,7 @@ class VariantCache {
   // The pointer is valid until the next call. Errors: those of VariantSource::load.
   Result<Engine*> get(std::string_view id);
   std::vector<std::string> loaded() const;  // last used first
-  // False: the variant was not loaded.
+  // False: the variant was not loaded, or cannot be loaded again.
   bool drop(std::string_view id);
   // The tokens of a conversation, or of text to continue. Loads no weights. Errors: those of
   // VariantSource::load_text and ModelText::tokens_of_chat.

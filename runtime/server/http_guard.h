@@ -19,12 +19,6 @@ struct HttpGuard {
   std::vector<std::string> hosts{};
 };
 
-// What is wrong with a request before anything else of it is looked at: status and message.
-struct HttpRefusal {
-  int status = 403;
-  std::string message;
-};
-
 // Exactly one Host, one of the known names with the server's port: a name that an attacker's DNS
 // points here is none of them. No Origin but the server's own, no Sec-Fetch-Site of another site.
 std::optional<HttpRefusal> refusal_of(const HttpRequest& request, const HttpGuard& guard);

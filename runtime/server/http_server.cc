@@ -47,6 +47,7 @@ class Session final : public std::enable_shared_from_this<Session> {
  private:
   void read_head();
   void read_body();
+  HttpRequest head_of(const http::request<http::string_body>& message) const;
   void handle();
   void refuse(int status, std::string_view message);
   void watch_client();
@@ -271,6 +272,10 @@ void Session::read_head() {
 
 void Session::read_body() {
   stream_.expires_after(server_.options().body_timeout);
+  if (const auto& look = server_.options().look_at_head) {
+    const auto refusal = look(head_of(parser_->get()));
+    if (refusal) return refuse(refusal->status, refusal->message);
+  }
   if (beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
     static const std::string kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     asio::async_write(stream_, asio::buffer(kContinue), [self = shared_from_this()](auto, auto) {});
@@ -286,9 +291,7 @@ void Session::read_body() {
                    });
 }
 
-void Session::handle() {
-  stream_.expires_never();
-  auto message = parser_->release();
+HttpRequest Session::head_of(const http::request<http::string_body>& message) const {
   HttpRequest request;
   request.method = std::string(message.method_string());
   const std::string target(message.target());
@@ -301,9 +304,16 @@ void Session::handle() {
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     request.fields.emplace_back(std::move(name), std::string(field.value()));
   }
-  request.body = std::move(message.body());
   request.peer = peer_;
   request.own = own_;
+  return request;
+}
+
+void Session::handle() {
+  stream_.expires_never();
+  auto message = parser_->release();
+  HttpRequest request = head_of(message);
+  request.body = std::move(message.body());
   ++turn_;
   answering_ = true;
   ended_ = head_sent_ = chunked_ = false;

@@ -53,6 +53,12 @@ class HttpExchange {
 using HttpHandler =
     std::function<void(HttpRequest request, std::shared_ptr<HttpExchange> exchange)>;
 
+// Why a request is not taken, before anything else of it is looked at.
+struct HttpRefusal {
+  int status = 403;
+  std::string message;
+};
+
 struct HttpServerOptions {
   std::string address = "127.0.0.1";
   uint16_t port = 8080;  // 0: any that is free
@@ -66,6 +72,8 @@ struct HttpServerOptions {
   // A 429 leaves that much later: whoever asks again at once is slowed down, and the answers that are
   // being made are not.
   std::chrono::milliseconds slow_refusal{100};
+  // Looks at a request's head; where it refuses, the body is not read. Called on the thread of run().
+  std::function<std::optional<HttpRefusal>(const HttpRequest& head)> look_at_head{};
 };
 
 class HttpServer {

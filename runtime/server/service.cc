@@ -22,6 +22,8 @@
 namespace ac {
 namespace {
 
+constexpr std::string_view kAsksForKey = "this server asks for a key: Authorization: Bearer KEY";
+
 HttpFields json_fields() {
   return {{"content-type", "application/json"}, {"cache-control", "no-store"}};
 }
@@ -103,13 +105,21 @@ void ChatService::fail_with_error(HttpExchange& exchange, const Error& error) {
   refuse(exchange, status.status, error.message, status.status == 404 ? "model" : "", status.code);
 }
 
+std::optional<HttpRefusal> ChatService::refusal_of_head(const HttpRequest& head) {
+  auto refusal = refusal_of(head, guard_);
+  // What has no body is refused in the form that clients know.
+  const bool has_body = head.field("content-length") || head.field("transfer-encoding");
+  if (!refusal && has_body && !is_let_in(head)) refusal = HttpRefusal{401, std::string(kAsksForKey)};
+  if (refusal) metrics_.count_refusal(refusal->status);
+  return refusal;
+}
+
 void ChatService::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
   if (const auto refusal = refusal_of(request, guard_)) {
     return refuse(*exchange, refusal->status, refusal->message);
   }
   if (!is_let_in(request)) {
-    return refuse(*exchange, 401, "this server asks for a key: Authorization: Bearer KEY", "",
-                  "invalid_api_key");
+    return refuse(*exchange, 401, kAsksForKey, "", "invalid_api_key");
   }
   const bool get = request.method == "GET", post = request.method == "POST";
   const auto only = [&](bool allowed) {
@@ -278,8 +288,12 @@ void ChatService::give_up(HttpExchange& exchange, int status, std::string_view m
 }
 
 void ChatService::learn() {
-  const Result<bool> learned = router_->learn_one(&stop_learning_);
-  if (!learned) log_warning("nothing was learned from a question: {}", learned.error().message);
+  try {
+    const Result<bool> learned = router_->learn_one(&stop_learning_);
+    if (!learned) log_warning("nothing was learned from a question: {}", learned.error().message);
+  } catch (const std::exception& error) {
+    log_warning("nothing was learned from a question: {}", error.what());
+  }
 }
 
 const std::string& ChatService::meant_by(const std::string& name) const {
@@ -382,13 +396,14 @@ void ChatService::answer(const ChatRequest& asked, HttpExchange& exchange) {
   };
   const CancelFlag ends(stop_running_, exchange.gone());
   request.options.cancel = &ends;
-  request.options.on_text = [&](std::string_view piece) {
-    if (asked.stream) {
+  // Where nothing is relayed another place may still answer after a failure.
+  if (asked.stream) {
+    request.options.on_text = [&](std::string_view piece) {
       begin();
       exchange.write(form->piece(piece));
-    }
-    return !exchange.gone().raised();
-  };
+      return !exchange.gone().raised();
+    };
+  }
   const Result<RoutedAnswer> answer = router_->answer(request);
   if (exchange.gone().raised()) return;
   if (!answer) {

@@ -62,6 +62,8 @@ class ChatService {
 
   // Set before the first request.
   void set_guard(HttpGuard guard) { guard_ = std::move(guard); }
+  // As HttpServerOptions::look_at_head: who may not be here, and whoever shows no key.
+  std::optional<HttpRefusal> refusal_of_head(const HttpRequest& head);
   // As an HttpHandler. Returns at once.
   void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange);
 

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -14,6 +15,8 @@ namespace ac {
 namespace {
 
 constexpr int64_t kUsualDays = 7, kMostDays = 3660;
+constexpr std::array<std::string_view, 5> kOfProxies = {"forwarded", "via", "x-forwarded-for",
+                                                        "x-forwarded-host", "x-real-ip"};
 
 // Of "days=30"; nullopt: it is no number of days.
 std::optional<int64_t> days_of(std::string_view query) {
@@ -45,9 +48,13 @@ std::string ChatService::why_kept_here(const HttpRequest& request) const {
     const ServerKey* key = shown ? options_.keys->find_bearer(*shown) : nullptr;
     return key != nullptr && key->may_spend ? "" : "the key may not have the remote asked";
   }
-  if (options_.anonymous_spends || !router_->view().may_ask_remote) return {};
+  if (options_.anonymous_spends || options_.page.remote_host.empty()) return {};
+  // Who stands behind a proxy is not known, whoever runs the proxy.
+  const bool is_passed_on =
+      std::any_of(kOfProxies.begin(), kOfProxies.end(),
+                  [&](std::string_view name) { return request.field(name).has_value(); });
   const auto owner = connection_owner(request.peer, request.own);
-  if (owner && (*owner == geteuid() || *owner == 0)) return {};
+  if (!is_passed_on && owner && (*owner == geteuid() || *owner == 0)) return {};
   return "only the server's own user may have the remote asked (anonymous_spends, keys_file)";
 }
 
@@ -102,6 +109,10 @@ void ChatService::answer_page(const HttpRequest& request, HttpExchange& exchange
   const auto type = request.field("content-type");
   if (!type || !type->starts_with("application/json")) {
     return refuse(exchange, 415, "expected content-type: application/json");
+  }
+  // Whoever may not spend may not decide for those who may, nor teach the gate.
+  if (const std::string why = why_kept_here(request); !why.empty()) {
+    return refuse(exchange, 403, why);
   }
   const Result<Json> body = parse_json(request.body);
   if (!body) return refuse(exchange, 400, body.error().message);

@@ -134,7 +134,7 @@ Status read_calls(const OrderedJson& message, ChatMessage& out) {
     if (!rebuilt.empty()) out.wire = json_line(calling(out.content, std::move(rebuilt)));
     return {};
   }
-  if (json_find(message, "tool_call_id") == nullptr) return {};
+  if (out.role != "tool" || json_find(message, "tool_call_id") == nullptr) return {};
   AC_TRY(const std::string id, text_of(message, "tool_call_id", "a message"));
   out.wire = json_line(result_of(id, out.content));
   return {};

@@ -48,7 +48,7 @@ TEST_F(Serve, IsARemoteBehindTls) {
   const PrivateCa ca;
   // The server has to know by which names it may be asked; the proxies listen where they were told.
   const std::string port = free_port(), other_port = free_port();
-  const ServerProcess full(folder_, {"--model", model_, "--server-hosts",
+  const ServerProcess full(folder_, {"--model", model_, "--server-anonymous-spends", "--server-hosts",
                                      fmt::format("127.0.0.1:{}, 127.0.0.1:{}", port, other_port)});
   const TlsFront good(ca.path("good.pem"), ca.path("good.key"), port, full.port());
   const TlsFront foreign(ca.path("selfsigned.pem"), ca.path("selfsigned.key"), other_port,
@@ -84,8 +84,8 @@ TEST_F(Serve, CarriesWorkflowsThroughTls) {
   if (!std::filesystem::exists(zoo)) GTEST_SKIP() << zoo << " is not there";
   const PrivateCa ca;
   const std::string port = free_port();
-  const ServerProcess full(folder_, {"--zoo", zoo, "--variant", "full", "--server-hosts",
-                                     fmt::format("127.0.0.1:{}", port)});
+  const ServerProcess full(folder_, {"--zoo", zoo, "--variant", "full", "--server-anonymous-spends",
+                                     "--server-hosts", fmt::format("127.0.0.1:{}", port)});
   const TlsFront front(ca.path("good.pem"), ca.path("good.key"), port, full.port());
   const Json report = run_json({"eval", "--zoo", zoo, "--n", "4", "--calibration", "20", "--json",
                                 "--remote-url", fmt::format("https://127.0.0.1:{}/v1", port),
@@ -128,6 +128,8 @@ TEST_F(Serve, NeedsNoNetwork) {
 
 TEST_F(Serve, SlipsAreNamed) {
   expect_refused({"serve", "--model", model_, "--server-address", "0.0.0.0"},
+                 "needs keys_file in [server]");
+  expect_refused({"serve", "--model", model_, "--server-hosts", "lab.example"},
                  "needs keys_file in [server]");
   write("keys", "ann 0123456789abcdefghijklmn\n");
   std::filesystem::permissions(path("keys"), std::filesystem::perms::owner_read);

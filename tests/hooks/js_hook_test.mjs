@@ -5,7 +5,7 @@ import test from 'node:test';
 
 import { offloadFetch, route } from '../../runtime/hooks/js/agentcompress.mjs';
 
-async function stub(fail = '') {
+async function stub(fail = '', stays = false) {
   const asked = [];
   const server = http.createServer((request, response) => {
     let text = '';
@@ -15,7 +15,7 @@ async function stub(fail = '') {
       asked.push({ path: request.url, headers: request.headers, body });
       const prompt = body.prompt ?? body.messages.at(-1).content;
       const answer = request.url.endsWith('/route')
-        ? { place: prompt.includes('easy') ? 'local' : 'remote', variant: 'lean', degraded: false }
+        ? { place: prompt.includes('easy') ? 'local' : 'remote', variant: 'lean', degraded: stays, must_stay: stays }
         : { model: body.model };
       response.writeHead(fail && request.url.endsWith(fail) ? 500 : 200,
         { 'content-type': 'application/json' });
@@ -54,6 +54,18 @@ test('easy prompts are answered here, without the key', async () => {
   assert.equal(here.asked[1].headers.authorization, undefined);
   assert.equal(there.seen.length, 0);
   here.close();
+});
+
+test('what a rule keeps is answered here or not at all', async () => {
+  for (const fail of ['', '/chat/completions']) {
+    const here = await stub(fail, true);
+    const there = upstream(here.url);
+    const ask = offloadFetch({ url: here.url, fetch: there.ask });
+    const response = await ask(kUrl, post('easy', { tools: [{}] }));
+    assert.equal(response.status, fail ? 500 : 200);
+    assert.equal(there.seen.length, 0);
+    here.close();
+  }
 });
 
 test('the rest goes where it went', async () => {

@@ -120,6 +120,13 @@ class OffloadTest(HookTest):
         self.stub.degraded = True
         self.assertEqual(self.offloaded()("easy"), "full model (plain): easy")
 
+    def test_what_a_rule_keeps_is_answered_here_or_not_at_all(self):
+        self.stub.degraded = self.stub.must_stay = True
+        self.assertEqual(self.offloaded()("easy"), "lean: easy")
+        self.stub.fail = "/chat/completions"
+        with self.assertRaisesRegex(agentcompress.ServerError, "kept here by a rule"):
+            self.offloaded()("easy")
+
     def test_mistakes_of_the_function_are_its_own(self):
         @agentcompress.offload(client=self.client)
         def answer(prompt):

@@ -12,6 +12,7 @@ class StubServer:
         self.requests = []  # (path, headers, body)
         self.fail = None
         self.degraded = False
+        self.must_stay = False
         stub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -45,7 +46,7 @@ class StubServer:
         if path.endswith("/route"):
             local = "easy" in prompt
             return {"place": "local" if local else "remote", "variant": "lean",
-                    "reason": "confident", "degraded": self.degraded}
+                    "reason": "confident", "degraded": self.degraded, "must_stay": self.must_stay}
         return {"object": "chat.completion", "model": body["model"],
                 "choices": [{"index": 0, "finish_reason": "stop",
                              "message": {"role": "assistant",

@@ -24,6 +24,7 @@ TEST(ForwardRules, PhrasesAreFoundHoweverTheyAreWritten) {
   EXPECT_EQ(broken(*rules, "What is Project Aurora?"), "the rule in line 3 of never.txt keeps it here");
   for (const char* text : {
            "PROJECT AURORA", "project\n   aurora", "project\xC2\xA0" "aurora",
+           "project\xE2\x80\xA8" "aurora", "project\xC2\x85" "aurora",  // line ends of Unicode
            "pro\xC2\xADject aurora",                      // a soft hyphen
            "pro\xE2\x80\x8Bject aurora",                  // a blank of no width
            "\xEF\xBD\x90roject aurora",                   // a fullwidth p
@@ -40,6 +41,10 @@ TEST(ForwardRules, ExpressionsAreFound) {
   const auto rules = rules_of(R"(/\bpatient-\d{4,}\b/)");
   EXPECT_NE(broken(*rules, "see Patient-00123."), "");
   EXPECT_EQ(broken(*rules, "see patient-12"), "");
+  const auto foreign = rules_of("/Stra\xC3\x9F" "e/\n/\\b\xC3\x84rzte\\b/");
+  EXPECT_NE(broken(*foreign, "Lange Stra\xC3\x9F" "e 7"), "");
+  EXPECT_NE(broken(*foreign, "die \xC3\x84rzte"), "");
+  EXPECT_EQ(broken(*foreign, "die Strasse"), "") << "it is written otherwise";
 }
 
 TEST(ForwardRules, AllTextsAreLookedAt) {

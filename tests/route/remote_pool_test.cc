@@ -41,7 +41,7 @@ class ToldServer final : public RemoteClient {
   explicit ToldServer(Told* told) : told_(told) {}
   Result<RemoteAnswer> complete(const RemoteRequest& request) override {
     ++told_->n_asked;
-    if (told_->error && told_->pieces_before_error > 0) request.on_text("piece");
+    if (told_->error && told_->pieces_before_error > 0) *request.begun = true;
     if (told_->error) return *told_->error;
     RemoteAnswer answer;
     answer.text = answer.model = told_->name;

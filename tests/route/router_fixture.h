@@ -119,10 +119,16 @@ class FakeEngine final : public Engine {
     std::abort();
   }
   void serve(const std::function<std::optional<Asked>()>& next) override {
+    // As an engine with slots: whoever is answered makes room for the next.
     std::vector<Asked> all;
-    while (auto asked = next()) all.push_back(std::move(*asked));
+    size_t n_answered = 0;
+    while (true) {
+      while (auto asked = next()) all.push_back(std::move(*asked));
+      if (n_answered == all.size()) break;
+      const Asked one = all[n_answered++];
+      one.done(generate(one.prompt, *one.options));
+    }
     world_->together.push_back(all.size());
-    for (Asked& each : all) each.done(generate(each.prompt, *each.options));
   }
   Result<std::vector<float>> logits(std::span<const int32_t>) override { std::abort(); }
   Result<std::vector<float>> embed(std::span<const int32_t> tokens) override {

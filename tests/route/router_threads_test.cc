@@ -137,6 +137,17 @@ TEST_F(RouterTest, OfflineCanBeSwitched) {
   EXPECT_EQ(ask(kHard)->receipt.place, Place::kRemote);
 }
 
+// Whoever goes offline means what is on its way, too.
+TEST_F(RouterTest, GoingOfflineEndsWhatIsAsked) {
+  make();
+  world_.on_question = [&] { router_->set_offline(true); };
+  world_.remote_error = Error{ErrorCode::kCancelled, "cancelled"};
+  const auto answer = ask(kHard);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->receipt.place, Place::kLocal);
+  EXPECT_THAT(answer->receipt.degraded_cause, HasSubstr("offline"));
+}
+
 TEST_F(RouterTest, WhatARuleNamesStaysHere) {
   make(kAll, {.verify = Verify::kEscalate,
               .forward_rules = ForwardRules::parse("Project Aurora", "never.txt").value()});
@@ -161,6 +172,23 @@ TEST_F(RouterTest, WhatARuleNamesStaysHere) {
   EXPECT_EQ(router_->answer(request)->receipt.reason, RouteReason::kKeptHere);
   request = request_of(kHard);
   request.tools = R"([{"type":"function","function":{"name":"project aurora"}}])";
+  EXPECT_EQ(router_->answer(request)->receipt.reason, RouteReason::kKeptHere);
+  // Escaped, in what a function is told, in JSON inside a text, among the stop texts.
+  request = request_of(kHard);
+  request.tools = R"([{"type":"function","function":{"name":"f","description":"Project\nAurora"}}])";
+  EXPECT_EQ(router_->answer(request)->receipt.reason, RouteReason::kKeptHere);
+  request = request_of(kHard);
+  request.messages.insert(
+      request.messages.begin() + 1,
+      {"assistant", "",
+       R"({"role":"assistant","tool_calls":[{"id":"a","type":"function","function":)"
+       R"({"name":"f","arguments":"{\"q\":\"Project\\u0020Aurora\"}"}}]})"});
+  EXPECT_EQ(router_->answer(request)->receipt.reason, RouteReason::kKeptHere);
+  request = request_of(kHard);
+  request.messages.front().content = R"({"said":"project\u00a0aurora"})";
+  EXPECT_EQ(router_->answer(request)->receipt.reason, RouteReason::kKeptHere);
+  request = request_of(kHard);
+  request.options.stop = {"Project Aurora"};
   EXPECT_EQ(router_->answer(request)->receipt.reason, RouteReason::kKeptHere);
   EXPECT_EQ(world_.n_clients, 0) << "nobody was asked, nothing was opened";
   EXPECT_EQ(ask(kHard)->receipt.place, Place::kRemote);

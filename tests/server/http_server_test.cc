@@ -73,6 +73,20 @@ TEST_F(HttpServerTest, EveryCutOfARequestIsTheSameRequest) {
   }
 }
 
+TEST_F(HttpServerTest, ABodyThatIsNotWantedIsNotRead) {
+  HttpServerOptions options;
+  options.look_at_head = [](const HttpRequest& head) -> std::optional<HttpRefusal> {
+    if (head.path == "/no") return HttpRefusal{401, "not you"};
+    return std::nullopt;
+  };
+  start(options);
+  RawClient client(server_->port());
+  client.send("POST /no HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{");
+  const std::string answer = client.read_until("not you");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 401"));
+  EXPECT_THAT(answer, HasSubstr("connection: close"));
+}
+
 TEST_F(HttpServerTest, LimitsAreKept) {
   start({.header_bytes = 1000, .body_bytes = 100});
   const auto answer = [&](const std::string& request) {

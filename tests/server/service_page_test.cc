@@ -48,8 +48,21 @@ TEST_F(ServiceTest, WithKeysWhoeverHasNoneIsSentAway) {
 }
 
 TEST_F(ServiceTest, TheServersOwnUserMayHaveTheRemoteAsked) {
-  serve();
+  serve({.page = {.remote_host = "gpu.lab"}});
   EXPECT_THAT(raw(body_of(kHard)), HasSubstr("x-agentcompress-route: remote"));
+  // Who stands behind a proxy is not known; nor may that one decide for others.
+  const std::string passed_on = "X-Forwarded-For: 192.0.2.7\r\n";
+  for (const bool offline : {false, true}) {
+    if (offline) EXPECT_THAT(raw(R"({"offline":true})", "/api/offline"), StartsWith("HTTP/1.1 200"));
+    for (const char* path : {"/api/offline", "/api/feedback", "/api/zoo/unload"}) {
+      EXPECT_THAT(raw(R"({"offline":false,"good":true,"variant":"q4"})", path, passed_on),
+                  StartsWith("HTTP/1.1 403"))
+          << path;
+    }
+    EXPECT_THAT(raw(body_of(kHard), "/v1/chat/completions", passed_on),
+                HasSubstr(offline ? "reason: offline" : "reason: kept_here"));
+  }
+  EXPECT_EQ(world_.n_questions, 1);
 }
 
 TEST_F(ServiceTest, APromptThatMayNotLeaveIsNeverForwarded) {

@@ -34,17 +34,19 @@ export async function route(prompt, options = {}) {
   return response.json();
 }
 
-// The body that the local server gets instead; undefined: the request goes where it was going.
+// The body that the local server gets instead, and whether a rule of it keeps the request here;
+// undefined: the request goes where it was going.
 async function redirected(input, init, options) {
   const address = typeof input === 'string' ? input : input.url ?? String(input);
   if ((init?.method ?? 'GET').toUpperCase() !== 'POST') return undefined;
   if (!new URL(address).pathname.endsWith('/chat/completions')) return undefined;
   if (typeof init.body !== 'string') return undefined;
   const body = JSON.parse(init.body);
-  if (body.tools?.length || (body.n ?? 1) !== 1) return undefined;
   const decision = await route(body.messages, options);
-  if (decision.place !== 'local' || decision.degraded) return undefined;
-  return { ...body, model: decision.variant };
+  const stays = Boolean(decision.must_stay);
+  if (decision.place !== 'local' || (decision.degraded && !stays)) return undefined;
+  if (!stays && (body.tools?.length || (body.n ?? 1) !== 1)) return undefined;
+  return { body: { ...body, model: decision.variant }, stays };
 }
 
 /**
@@ -57,22 +59,22 @@ export function offloadFetch(options = {}) {
   const url = options.url ?? defaultUrl();
   const inner = options.fetch ?? globalThis.fetch;
   return async (input, init) => {
-    let body;
+    let here;
     try {
-      body = await redirected(input, init, { ...options, url, fetch: inner });
+      here = await redirected(input, init, { ...options, url, fetch: inner });
     } catch {
-      body = undefined;
+      here = undefined;
     }
-    if (body !== undefined) {
+    if (here !== undefined) {
       const headers = new Headers(init.headers);
       for (const name of DROPPED) headers.delete(name);
       try {
         const response = await inner(`${url}/chat/completions`,
-          { ...init, headers, body: JSON.stringify(body) });
-        if (response.ok) return response;
+          { ...init, headers, body: JSON.stringify(here.body) });
+        if (response.ok || here.stays) return response;
       } catch (error) {
         // The caller has hung up: that is for both places.
-        if (init.signal?.aborted) throw error;
+        if (here.stays || init.signal?.aborted) throw error;
       }
     }
     return inner(input, init);

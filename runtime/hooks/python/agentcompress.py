@@ -104,15 +104,27 @@ class Client:
 
     def answer_if_local(self, prompt: Any, *, model: str = "auto",
                         **options: Any) -> Optional[Answer]:
-        """The local answer, or None where the full model is wanted or the server cannot answer."""
+        """The local answer, or None where the full model is wanted or the server cannot answer.
+
+        A prompt that a rule of the server keeps here is answered here or not at all: then it raises
+        ServerError."""
+        stays = False
         try:
             decision = self.route(prompt, model=model)
-            # One that only stays here for want of the full model is not as good as the caller's.
-            if decision.get("place") != "local" or decision.get("degraded"):
+            stays = bool(decision.get("must_stay"))
+            if not _is_for_here(decision):
                 return None
             return self.chat(prompt, model=decision["variant"], **options)
-        except (ServerError, KeyError, AttributeError):
+        except (ServerError, KeyError, AttributeError) as error:
+            if stays:
+                raise ServerError(f"kept here by a rule, and not answered: {error}") from error
             return None
+
+
+def _is_for_here(decision: Mapping[str, Any]) -> bool:
+    # One that only stays here for want of the full model is not as good as the caller's.
+    return decision.get("place") == "local" and (
+        not decision.get("degraded") or bool(decision.get("must_stay")))
 
 
 def _prompt_reader(function: Callable[..., Any], prompt: Any) -> Callable[..., Any]:
@@ -177,20 +189,23 @@ _DROPPED = {"authorization", "api-key", "x-api-key", "host", "content-length", "
             "openai-organization", "openai-project", "accept-encoding"}
 
 
-def _redirected(client: Client, method: str, url: str, content: bytes) -> Optional[dict[str, Any]]:
-    """The body that the local server gets instead; None: the request goes where it was going."""
+def _redirected(client: Client, method: str, url: str,
+                content: bytes) -> tuple[Optional[dict[str, Any]], bool]:
+    """The body that the local server gets instead (None: the request goes where it was going), and
+    whether it must not go anywhere else."""
     if method != "POST" or not url.split("?")[0].endswith("/chat/completions"):
-        return None
+        return None, False
     try:
         body = json.loads(content)
         decision = client.route(body["messages"])
-        if decision.get("place") != "local" or decision.get("degraded"):
-            return None
-        if body.get("tools") or body.get("n", 1) != 1:
-            return None
-        return {**body, "model": decision["variant"]}
+        stays = bool(decision.get("must_stay"))
+        if not _is_for_here(decision):
+            return None, False
+        if not stays and (body.get("tools") or body.get("n", 1) != 1):
+            return None, False
+        return {**body, "model": decision["variant"]}, stays
     except (ServerError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+        return None, False
 
 
 def _local_request(httpx: Any, client: Client, request: Any, body: dict[str, Any]) -> Any:
@@ -212,16 +227,17 @@ def transport(inner: Any = None, *, client: Optional[Client] = None) -> Any:
             self._here = httpx.HTTPTransport()
 
         def handle_request(self, request: Any) -> Any:
-            body = _redirected(asked, request.method, str(request.url), request.read())
+            body, stays = _redirected(asked, request.method, str(request.url), request.read())
             if body is not None:
                 try:
                     response = self._here.handle_request(
                         _local_request(httpx, asked, request, body))
-                    if response.status_code < 400:
+                    if stays or response.status_code < 400:
                         return response
                     response.close()
                 except httpx.TransportError:
-                    pass
+                    if stays:
+                        raise
             return self._inner.handle_request(request)
 
         def close(self) -> None:
@@ -245,17 +261,18 @@ def async_transport(inner: Any = None, *, client: Optional[Client] = None) -> An
         async def handle_async_request(self, request: Any) -> Any:
             content = await request.aread()
             loop = asyncio.get_running_loop()
-            body = await loop.run_in_executor(
+            body, stays = await loop.run_in_executor(
                 None, _redirected, asked, request.method, str(request.url), content)
             if body is not None:
                 try:
                     response = await self._here.handle_async_request(
                         _local_request(httpx, asked, request, body))
-                    if response.status_code < 400:
+                    if stays or response.status_code < 400:
                         return response
                     await response.aclose()
                 except httpx.TransportError:
-                    pass
+                    if stays:
+                        raise
             return await self._inner.handle_async_request(request)
 
         async def aclose(self) -> None:
