@@ -53,7 +53,9 @@ TEST_F(ServiceTest, TheServersOwnUserMayHaveTheRemoteAsked) {
   // Who stands behind a proxy is not known; nor may that one decide for others.
   const std::string passed_on = "X-Forwarded-For: 192.0.2.7\r\n";
   for (const bool offline : {false, true}) {
-    if (offline) EXPECT_THAT(raw(R"({"offline":true})", "/api/offline"), StartsWith("HTTP/1.1 200"));
+    if (offline) {
+      EXPECT_THAT(raw(R"({"offline":true})", "/api/offline"), StartsWith("HTTP/1.1 200"));
+    }
     for (const char* path : {"/api/offline", "/api/feedback", "/api/zoo/unload"}) {
       EXPECT_THAT(raw(R"({"offline":false,"good":true,"variant":"q4"})", path, passed_on),
                   StartsWith("HTTP/1.1 403"))
