@@ -121,6 +121,31 @@ TEST_F(RouterTest, WhoHasLeftGivesUpTheTurn) {
   EXPECT_EQ(world_.n_answers, 1);
 }
 
+// Each of two steps fits into what is left, both do not.
+TEST_F(RouterTest, AWorkflowsBudgetHoldsForStepsAtTheSameTime) {
+  make(kAll, {.prices = {.usd_per_million_completion_tokens = 1e6}, .usd_per_workflow = 300});
+  std::promise<void> asked, go_on;
+  world_.on_question = [&] {
+    asked.set_value();
+    go_on.get_future().wait();
+  };
+  RouteRequest step;
+  step.messages = {{"user", kHard}};
+  step.options.max_tokens = 256;
+  step.workflow = "run 7";
+  auto first = std::async(std::launch::async, [&] { return router_->answer(step); });
+  asked.get_future().wait();
+  const auto second = router_->answer(step);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->receipt.place, Place::kLocal);
+  EXPECT_THAT(second->receipt.degraded_cause, HasSubstr("workflow's budget"));
+  go_on.set_value();
+  EXPECT_EQ(first.get()->receipt.place, Place::kRemote);
+  // What was not spent can be: the first cost what its tokens cost.
+  world_.on_question = nullptr;
+  EXPECT_EQ(router_->answer(step)->receipt.place, Place::kRemote);
+}
+
 TEST_F(RouterTest, OfflineCanBeSwitched) {
   make();
   EXPECT_EQ(ask(kHard)->receipt.place, Place::kRemote);
