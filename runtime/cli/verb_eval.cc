@@ -249,8 +249,12 @@ Result<int> run(const Invocation& invocation) {
   const auto workflows = workflows_of(tasks::Split::kEvaluation, 0, static_cast<size_t>(n));
   const std::vector<std::string>& variants = places->variants;
   Evaluation evaluation(*places, report.prices);
-  // Four steps a workflow, a place or two each: a guess that the bar can live with.
-  evaluation.progress.emplace("answering", static_cast<uint64_t>((n + n_calibration) * 12));
+  // Each step at each place, and some again because an earlier answer was another one: a guess.
+  uint64_t n_steps = 0;
+  for (const auto* all : {&calibration, &workflows}) {
+    for (const tasks::Workflow& workflow : *all) n_steps += workflow.steps.size();
+  }
+  evaluation.progress.emplace("answering", n_steps * (variants.size() + 1));
   const auto gate_at = [&](double allowance, bool verified) {
     return default_gate(places->gates, variants, allowance, verified);
   };
