@@ -197,7 +197,7 @@ test('answers here, says so and why; the remote can be asked as well', { skip },
   const page = await open(easy.url);
   await ask(page, 'Once upon a time');
   assert.match(await badge(page), /^Answered locally by \S+ · \$0\.0000 · [\d.]+ s$/);
-  assert.match(await page.locator('#announcer').textContent(), /Answered locally/);
+  await page.locator('#announcer').filter({ hasText: 'Answered locally' }).waitFor({ state: 'attached' });
   await press(page, 'Why?');
   await page.locator('.why svg').first().waitFor();
   await press(page, 'Good');
