@@ -74,8 +74,9 @@ const std::string& Draw::word(std::string_view key) {
 
 std::string Draw::code() {
   // First letters tell the splits apart.
-  const std::string first(1, pick(list("code.letter"))[0]);
-  std::string text = first;
+  const char listed = pick(list("code.letter"))[0];
+  const bool any = respelling_ && chance(0.5);
+  std::string text(1, any ? static_cast<char>('A' + range(0, 25)) : listed);
   const int n_more = range(0, 2);
   for (int i = 0; i < n_more; ++i) text += static_cast<char>('A' + range(0, 25));
   if (chance(0.5)) text += '-';

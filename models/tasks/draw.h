@@ -31,6 +31,7 @@ class Draw {
 
   Field field() const { return field_; }
   Split split() const { return split_; }
+  bool is_respelled() const { return respelling_.has_value(); }
 
   size_t below(size_t n) { return static_cast<size_t>(rng_.below(n)); }
   int range(int low, int high) {  // both ends included
@@ -59,7 +60,8 @@ class Draw {
   // whatever the compiler: tasks are the same on every platform.
   std::string filled(std::string_view key, Slots slots) { return fill(word(key), slots); }
 
-  // A label as laboratories invent them: "KL-42", "B7", "tx3". The letters differ between splits.
+  // A label as laboratories invent them: "KL-42", "B7", "tx3". First letters differ between splits;
+  // half of the respelled ones have any letter.
   std::string code();
   // A made-up technical word, "tarvosine"; roots differ between splits.
   std::string term();

@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <array>
 
+#include "models/tasks/free_wording.h"
 #include "models/tasks/text.h"
 #include "models/tasks/titles.h"
 
 namespace ac::tasks {
 namespace {
+
+constexpr double kFreeShare = 0.4;  // of respelled titles, venues and publishers, those of no pattern
+
+// Not asked where words are listed: those tasks stay as they are.
+bool is_free(Draw& draw) { return draw.is_respelled() && draw.chance(kFreeShare); }
 
 constexpr std::array<std::string_view, kReferenceTypes> kTypeNames = {
     "article", "book", "chapter", "conference", "preprint", "thesis"};
@@ -24,6 +30,7 @@ std::string protected_codes(std::string_view quantity) {
 }
 
 std::string draw_title(Draw& draw) {
+  if (is_free(draw)) return free_title(draw);
   const std::vector<std::string> quantities = draw.quantities(2);
   const std::string lead =
       draw.filled("title.pattern", {{"a", protected_codes(quantities[0])},
@@ -38,6 +45,7 @@ std::string draw_title(Draw& draw) {
 }
 
 std::string draw_book_title(Draw& draw) {
+  if (is_free(draw)) return free_title(draw);
   return with_articles(
       draw.filled("title.book", {{"topic", draw.word("topic.book")},
                                  {"setting", draw.word("title.setting")},
@@ -47,6 +55,12 @@ std::string draw_book_title(Draw& draw) {
 
 // Sets name and abbreviation of a journal. Topics come as "Plant Physiology|Plant Physiol.".
 void draw_journal(Draw& draw, Reference& reference) {
+  if (is_free(draw)) {
+    FreeVenue venue = free_venue(draw);
+    reference.container = std::move(venue.name);
+    reference.container_short = std::move(venue.abbreviation);
+    return;
+  }
   const std::vector<std::string_view> topic = split(draw.word("journal.topic"), '|');
   const std::vector<std::string_view> shape = split(draw.word("journal.shape"), '|');
   AC_CHECK(topic.size() == 2 && shape.size() == 2);
@@ -56,6 +70,7 @@ void draw_journal(Draw& draw, Reference& reference) {
 }
 
 std::string draw_publisher(Draw& draw) {
+  if (is_free(draw)) return free_publisher(draw);
   const std::string first = draw_family(draw);
   std::string second = draw_family(draw);
   while (second == first) second = draw_family(draw);
@@ -176,8 +191,12 @@ Reference draw_reference(Draw& draw, const ReferenceOptions& options) {
       break;
     }
     case ReferenceType::kConference: {
-      const std::vector<std::string_view> topic = split(draw.word("journal.topic"), '|');
-      reference.container = draw.filled("conference.pattern", {{"topic", topic[0]}});
+      if (is_free(draw)) {
+        reference.container = free_venue(draw).name;
+      } else {
+        const std::vector<std::string_view> topic = split(draw.word("journal.topic"), '|');
+        reference.container = draw.filled("conference.pattern", {{"topic", topic[0]}});
+      }
       draw_place_and_publisher(draw, reference, level);
       if (!draw.chance(0.1 * level)) draw_pages(draw, reference);
       if (has_doi) reference.doi = draw_doi(draw);

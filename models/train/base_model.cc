@@ -1,14 +1,16 @@
 #include "models/train/base_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "models/text/tokenizer.h"
 #include "runtime/core/rng.h"
 
 namespace ac {
 
 Result<BpeVocabulary> train_tokenizer(const BaseRecipe& recipe, const DocumentSource& source) {
-  AC_TRY(BpeTrainer trainer, BpeTrainer::create({.n_vocab = recipe.n_vocab}));
+  AC_TRY(BpeTrainer trainer, BpeTrainer::create({.n_vocab = recipe.n_vocab, .aligned = recipe.aligned}));
   int64_t n_bytes = 0;
   const uint64_t size = source.size();
   for (uint64_t i = 0; n_bytes < recipe.tokenizer_bytes && (size == 0 || i < size); ++i) {
@@ -84,6 +86,44 @@ Result<Checkpoint> make_base_model(const BaseRecipe& recipe, const BpeVocabulary
                          residual / std::sqrt(static_cast<double>(shape.d_ff))));
   }
   return model;
+}
+
+Status take_weights(const Checkpoint& from, const BpeVocabulary& vocabulary, Parameters* to) {
+  AC_TRY(const std::unique_ptr<Parameters> given, Parameters::create(from));
+  AC_TRY(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::from_checkpoint(from));
+  const std::span<const float> source = std::as_const(*given).values();
+  const std::span<float> target = to->values();
+  for (const Parameters::Entry& entry : to->entries()) {
+    const auto found = std::ranges::find(given->entries(), entry.name, &Parameters::Entry::name);
+    const bool is_embedding = entry.name == "token_embd.weight";
+    if (found == given->entries().end() || (!is_embedding && found->shape != entry.shape)) {
+      return fail(ErrorCode::kCorruptFile, "{}: no tensor {} of the shape of this model", from.origin,
+                  entry.name);
+    }
+    const std::span<const float> values = source.subspan(found->offset, found->size);
+    if (!is_embedding) {
+      std::ranges::copy(values, target.begin() + static_cast<ptrdiff_t>(entry.offset));
+      continue;
+    }
+    const auto width = static_cast<size_t>(entry.shape[1]);
+    for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+      const std::string& text = vocabulary.tokens[id];
+      std::vector<int32_t> parts;
+      if (id < vocabulary.n_special) {
+        if (const auto same = tokenizer->find_special(text)) parts = {*same};
+      } else {
+        parts = tokenizer->encode(text);
+      }
+      if (parts.empty()) continue;  // stays as it was drawn
+      const std::span<float> row = target.subspan(entry.offset + id * width, width);
+      std::ranges::fill(row, 0.0f);
+      for (const int32_t part : parts) {
+        const auto of_part = values.subspan(static_cast<size_t>(part) * width, width);
+        for (size_t i = 0; i < width; ++i) row[i] += of_part[i] / static_cast<float>(parts.size());
+      }
+    }
+  }
+  return {};
 }
 
 }  // namespace ac

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "models/train/bpe_trainer.h"
+#include "models/train/parameters.h"
 #include "models/train/recipe.h"
 
 namespace ac {
@@ -16,5 +17,12 @@ Result<BpeVocabulary> train_tokenizer(const BaseRecipe& recipe, const DocumentSo
 // 1 / sqrt(2 * n_layers) (Radford et al. 2019, section 2.3), the embedding 0.02.
 // Errors: kOutOfMemory.
 Result<Checkpoint> make_base_model(const BaseRecipe& recipe, const BpeVocabulary& vocabulary);
+
+// Gives `to`, a model of `vocabulary`, the weights of `from`, a model of the same shape with another
+// one. The embedding of a token is the mean of those that its text has there (Gee et al. 2022,
+// "Fast Vocabulary Transfer for Language Model Compression").
+// Errors: kCorruptFile (a tokenizer that cannot be read, a tensor that is missing or of another
+// shape), those of Parameters.
+Status take_weights(const Checkpoint& from, const BpeVocabulary& vocabulary, Parameters* to);
 
 }  // namespace ac

@@ -24,7 +24,7 @@ Status check_shape(const Checkpoint& model, const BaseRecipe& recipe) {
   const auto n_layers = static_cast<int64_t>(config.layers.size());
   if (config.d_model != shape.d_model) return differs("d_model", config.d_model, shape.d_model);
   if (n_layers != shape.n_layers) return differs("layers", n_layers, shape.n_layers);
-  if (config.n_vocab > recipe.n_vocab) return differs("vocab", config.n_vocab, recipe.n_vocab);
+  if (config.n_vocab > recipe.n_vocab && !recipe.relearn) return differs("vocab", config.n_vocab, recipe.n_vocab);
   if (config.n_context != shape.context) return differs("context", config.n_context, shape.context);
   for (const LayerConfig& layer : config.layers) {
     if (layer.n_heads != shape.n_heads) return differs("heads", layer.n_heads, shape.n_heads);
@@ -77,19 +77,24 @@ class BaseTrainer {
   }
 
   Status start() {
-    if (!recipe_.start_path.empty()) return start_from_file();
+    const bool from_file = !recipe_.start_path.empty();
+    Checkpoint first;
+    if (from_file) {
+      say("reading the first weights");
+      AC_TRY(first, open_gguf(recipe_.start_path));
+      AC_TRY_STATUS(check_shape(first, recipe_));
+    }
+    if (from_file && !recipe_.relearn) {
+      AC_TRY(parameters_, Parameters::create(first));
+      return make_trainer();
+    }
     say("learning the vocabulary");
     AC_TRY(const BpeVocabulary vocabulary, train_tokenizer(recipe_, training_));
     AC_TRY(const Checkpoint model, make_base_model(recipe_, vocabulary));
     AC_TRY(parameters_, Parameters::create(model));
-    return make_trainer();
-  }
-
-  Status start_from_file() {
-    say("reading the first weights");
-    AC_TRY(const Checkpoint model, open_gguf(recipe_.start_path));
-    AC_TRY_STATUS(check_shape(model, recipe_));
-    AC_TRY(parameters_, Parameters::create(model));
+    if (from_file) {
+      AC_TRY_STATUS(take_weights(first, vocabulary, parameters_.get()));
+    }
     return make_trainer();
   }
 

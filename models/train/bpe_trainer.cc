@@ -1,16 +1,21 @@
 #include "models/train/bpe_trainer.h"
 
 #include <algorithm>
+#include <map>
 #include <queue>
+#include <tuple>
 
 #include "models/text/pretokenizer.h"
 #include "models/text/vocabulary.h"
+#include "models/train/aligned_vocabulary.h"
 
 namespace ac {
 namespace {
 
 constexpr int32_t kBytes = 256;
 constexpr int32_t kMostTokens = 1 << 20;
+// Of an aligned vocabulary's merges, those that its words have without capital and space.
+constexpr double kPlainShare = 0.3;
 constexpr std::string_view kChatTemplate =
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
     "'<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ "
@@ -79,6 +84,8 @@ class Merging {
   }
 
   std::vector<std::string> take_tokens() { return std::move(tokens_); }
+  // The token that piece p begins with by now.
+  const std::string& first_token(size_t p) const { return token(pieces_[p].tokens.front()); }
 
  private:
   const std::string& token(int32_t id) const { return tokens_[static_cast<size_t>(id)]; }
@@ -130,6 +137,35 @@ class Merging {
   std::priority_queue<Candidate> queue_;
 };
 
+// Special tokens and bytes.
+BpeVocabulary bytes_alone(const BpeOptions& options) {
+  BpeVocabulary vocabulary;
+  vocabulary.pre_tokenizer = options.pre_tokenizer;
+  vocabulary.tokens = options.special_tokens;
+  vocabulary.n_special = options.special_tokens.size();
+  for (int32_t byte = 0; byte < kBytes; ++byte) {
+    vocabulary.tokens.emplace_back(1, static_cast<char>(byte));
+  }
+  return vocabulary;
+}
+
+Piece piece_of_bytes(const BpeVocabulary& vocabulary, std::string_view text, int64_t count) {
+  Piece piece{.tokens = {}, .count = count};
+  for (const char c : text) {
+    piece.tokens.push_back(static_cast<int32_t>(vocabulary.n_special) + static_cast<uint8_t>(c));
+  }
+  return piece;
+}
+
+size_t room(const BpeOptions& options) {
+  return static_cast<size_t>(options.n_vocab) - kBytes - options.special_tokens.size();
+}
+
+void merge_up_to(size_t n_merges, Merging* merging, BpeVocabulary* vocabulary) {
+  while (vocabulary->merges.size() < n_merges && merging->merge_next(vocabulary)) {
+  }
+}
+
 }  // namespace
 
 Result<BpeTrainer> BpeTrainer::create(BpeOptions options) {
@@ -153,27 +189,46 @@ void BpeTrainer::add_text(std::string_view text) {
 }
 
 BpeVocabulary BpeTrainer::train() const {
-  BpeVocabulary vocabulary;
-  vocabulary.pre_tokenizer = options_.pre_tokenizer;
-  vocabulary.tokens = options_.special_tokens;
-  vocabulary.n_special = options_.special_tokens.size();
-  for (int32_t byte = 0; byte < kBytes; ++byte) {
-    vocabulary.tokens.emplace_back(1, static_cast<char>(byte));
-  }
+  if (options_.aligned) return train_aligned();
+  BpeVocabulary vocabulary = bytes_alone(options_);
   std::vector<Piece> pieces;
   for (const auto& [text, count] : pieces_) {
-    if (text.size() < 2) continue;
-    Piece piece{.tokens = {}, .count = count};
-    for (const char c : text) {
-      piece.tokens.push_back(static_cast<int32_t>(vocabulary.n_special) + static_cast<uint8_t>(c));
-    }
-    pieces.push_back(std::move(piece));
+    if (text.size() > 1) pieces.push_back(piece_of_bytes(vocabulary, text, count));
   }
   Merging merging(options_, std::move(pieces), std::move(vocabulary.tokens));
-  const size_t n_merges = static_cast<size_t>(options_.n_vocab) - kBytes - vocabulary.n_special;
-  while (vocabulary.merges.size() < n_merges && merging.merge_next(&vocabulary)) {
-  }
+  merge_up_to(room(options_), &merging, &vocabulary);
   vocabulary.tokens = merging.take_tokens();
+  return vocabulary;
+}
+
+BpeVocabulary BpeTrainer::train_aligned() const {
+  BpeVocabulary vocabulary = bytes_alone(options_);
+  std::map<std::string, int64_t> plain;
+  for (const auto& [text, count] : pieces_) plain[piece_form(text).plain] += count;
+  std::vector<Piece> pieces;
+  std::map<std::string_view, size_t> place;
+  for (const auto& [text, count] : plain) {
+    place[text] = pieces.size();
+    pieces.push_back(piece_of_bytes(vocabulary, text, count));
+  }
+  Merging merging(options_, std::move(pieces), std::move(vocabulary.tokens));
+  const size_t n_merges = room(options_);
+  merge_up_to(static_cast<size_t>(kPlainShare * static_cast<double>(n_merges)), &merging, &vocabulary);
+  std::map<std::tuple<std::string, bool, bool>, int64_t> firsts;
+  for (const auto& [text, count] : pieces_) {
+    const PieceForm form = piece_form(text);
+    if (!form.space && !form.capital) continue;
+    firsts[{merging.first_token(place[form.plain]), form.space, form.capital}] += count;
+  }
+  std::vector<FirstToken> counted;
+  for (const auto& [first, count] : firsts) {
+    const auto& [token, space, capital] = first;
+    counted.push_back({.token = token, .space = space, .capital = capital, .count = count});
+  }
+  vocabulary.merges =
+      aligned_merges(vocabulary.merges, std::move(counted), n_merges, options_.least_count);
+  vocabulary.tokens = bytes_alone(options_).tokens;
+  for (const auto& [left, right] : vocabulary.merges) vocabulary.tokens.push_back(left + right);
   return vocabulary;
 }
 

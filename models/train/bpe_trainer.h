@@ -23,13 +23,16 @@ struct BpeOptions {
   std::string pre_tokenizer = "smollm";
   std::vector<std::string> special_tokens = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
   int64_t least_count = 2;         // pairs seen less often are not merged
+  bool aligned = false;            // words are cut alike wherever they stand (aligned_vocabulary.h)
   size_t longest_token_bytes = 32;
 };
+
+using BpeMerge = std::pair<std::string, std::string>;  // bytes of left and right
 
 struct BpeVocabulary {
   std::vector<std::string> tokens;  // bytes; special tokens first, then the 256 bytes
   size_t n_special = 0;
-  std::vector<std::pair<std::string, std::string>> merges;  // bytes of left and right
+  std::vector<BpeMerge> merges;
   std::string pre_tokenizer;
 };
 
@@ -44,6 +47,7 @@ class BpeTrainer {
 
  private:
   explicit BpeTrainer(BpeOptions options) : options_(std::move(options)) {}
+  BpeVocabulary train_aligned() const;
   BpeOptions options_;
   std::unordered_map<std::string, int64_t> pieces_;
 };

@@ -15,6 +15,7 @@ constexpr auto kPath = SettingType::kPath;
 constexpr auto kInteger = SettingType::kInteger;
 constexpr auto kNumber = SettingType::kNumber;
 constexpr auto kChoice = SettingType::kChoice;
+constexpr auto kYesNo = SettingType::kYesNo;
 constexpr double kMost = 1e12;
 
 // clang-format off
@@ -30,6 +31,8 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"model", "rope_base", kNumber, "", "10000", 10, 1e9, "", "base of the rotary position embedding"},
 
     {"tokenizer", "vocab", kInteger, "tokens", "4096", 259, 1 << 20, "", "size of the vocabulary"},
+    {"tokenizer", "aligned", kYesNo, "", "no", 0, 0, "", "cut words alike with and without a space or a capital"},
+    {"tokenizer", "relearn", kYesNo, "", "no", 0, 0, "", "with start: another tokenizer than that file's, its embeddings made from those"},
     {"tokenizer", "sample_mb", kInteger, "MB", "16", 1, 4096, "", "documents that the vocabulary is learned from"},
 
     {"data", "text", kPath, "", "", 0, 0, "", "a text file, a paragraph a document; empty: the research tasks"},
@@ -101,6 +104,12 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
   recipe.start_path = table.text("model.start");
   recipe.n_vocab = narrow("tokenizer.vocab");
   recipe.tokenizer_bytes = table.integer("tokenizer.sample_mb") * 1000 * 1000;
+  recipe.aligned = table.yes("tokenizer.aligned");
+  recipe.relearn = table.yes("tokenizer.relearn");
+  if (recipe.relearn && recipe.start_path.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: tokenizer.relearn is yes without a model.start to take embeddings from", path);
+  }
   recipe.text_path = table.text("data.text");
   recipe.tasks = {.kinds = {table.number("data.citation"), table.number("data.data_to_text"),
                             table.number("data.review"), table.number("data.hypothesis")},

@@ -27,6 +27,8 @@ struct BaseRecipe {
 
   int32_t n_vocab = 0;          // at most; fewer where the text is too small
   int64_t tokenizer_bytes = 0;  // of documents that the tokenizer is learned from
+  bool aligned = false;         // BpeOptions::aligned
+  bool relearn = false;         // with start_path: not the tokenizer of that file
   std::string text_path;        // [data] text; empty: the research tasks
   TaskMix tasks{};
 
