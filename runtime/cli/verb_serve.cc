@@ -120,6 +120,8 @@ Result<int> run(const Invocation& invocation) {
   http.address = settings.text("server.address");
   http.port = static_cast<uint16_t>(settings.integer("server.port"));
   http.look_at_head = [&service](const HttpRequest& head) { return service.refusal_of_head(head); };
+  http.at_stop = [&service] { service.take_no_more(); };
+  http.at_overdue = [&service] { service.end_answers(); };
   AC_TRY(const std::unique_ptr<HttpServer> server,
          HttpServer::listen(
              http, [&service](HttpRequest request, std::shared_ptr<HttpExchange> exchange) {

@@ -234,6 +234,20 @@ Status check_private(const std::string& path) {
     return fail(ErrorCode::kInvalidArgument, "{}: belongs to user {}, expected to be ours", path,
                 info.st_uid);
   }
+  struct stat link {};
+  if (lstat(path.c_str(), &link) == 0 && link.st_uid != geteuid() && link.st_uid != 0) {
+    return fail(ErrorCode::kInvalidArgument, "{}: is a link of user {}, expected to be ours", path,
+                link.st_uid);
+  }
+  const std::string folder = folder_of(path);
+  struct stat around {};
+  const bool replaceable = stat(folder.c_str(), &around) == 0 && (around.st_mode & S_IWOTH) != 0 &&
+                           (around.st_mode & S_ISVTX) == 0;
+  if (replaceable) {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: everybody may replace it, since {} is open to all; chmod o-w mends that", path,
+                folder);
+  }
   return {};
 }
 

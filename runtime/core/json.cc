@@ -178,9 +178,23 @@ Error wrong_type(std::string_view key, const Json& found, std::string_view expec
               expected);
 }
 
+// Line and paragraph separators end a line of JavaScript, so some readers of events stop there. They
+// can be nowhere but inside strings.
+void escape_separators(std::string* text) {
+  constexpr std::string_view kSeparators = "\xe2\x80";  // U+2028 and U+2029, but for the last byte
+  for (size_t at = text->find(kSeparators); at != std::string::npos;
+       at = text->find(kSeparators, at + 1)) {
+    if (at + 2 >= text->size()) return;
+    const char last = (*text)[at + 2];
+    if (last == '\xa8' || last == '\xa9') text->replace(at, 3, last == '\xa8' ? "\\u2028" : "\\u2029");
+  }
+}
+
 template <class AnyJson>
 std::string one_line(const AnyJson& value) {
-  return value.dump(-1, ' ', false, AnyJson::error_handler_t::replace);
+  std::string text = value.dump(-1, ' ', false, AnyJson::error_handler_t::replace);
+  escape_separators(&text);
+  return text;
 }
 
 }  // namespace

@@ -95,6 +95,7 @@ class EngineImpl final : public Engine {
   }
   Status set_level(int32_t level) override;
 
+  std::shared_ptr<const ModelText> text() const override { return text_; }
   Result<std::vector<int32_t>> tokens_of_chat(
       const std::vector<ChatMessage>& messages) const override {
     return text_->tokens_of_chat(messages);
@@ -142,7 +143,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<Backend> backend_;
   EngineOptions options_;
   Model model_;
-  std::optional<ModelText> text_;   // set once loaded
+  std::shared_ptr<const ModelText> text_;  // set once loaded
   std::optional<TokenIndex> index_;  // made when a grammar first needs it
   int32_t n_context_ = 0;
   int32_t level_ = kFullLevel;          // of answers that have none of their own
@@ -190,7 +191,8 @@ Status EngineImpl::load() {
   beside.wait();
   if (!model) return model.error();
   AC_TRY_STATUS(cache);
-  AC_TRY(text_, std::move(*text));
+  AC_TRY(ModelText reads, std::move(*text));
+  text_ = std::make_shared<const ModelText>(std::move(reads));
   model_ = std::move(*model);
   if (tokenizer().n_vocab() > model_.config.n_vocab) {
     return fail(ErrorCode::kCorruptFile, "{}: the tokenizer has {} tokens, the model {}",

@@ -22,6 +22,7 @@
 #include "models/text/tokenizer.h"
 #include "runtime/core/cancel.h"
 #include "runtime/core/checkpoint.h"
+#include "runtime/engine/model_text.h"
 #include "runtime/engine/sampler.h"
 
 namespace ac {
@@ -125,6 +126,9 @@ class Engine {
     return fail(ErrorCode::kInvalidArgument, "level {} of a model of one precision", level);
   }
 
+  // How it reads text; outlives it, and may be used by other threads meanwhile. nullptr: it does not
+  // say.
+  virtual std::shared_ptr<const ModelText> text() const { return nullptr; }
   // As ModelText's.
   virtual Result<std::vector<int32_t>> tokens_of_chat(
       const std::vector<ChatMessage>& messages) const = 0;

@@ -130,6 +130,8 @@ class Router {
   // failed and there is no local model or the user pinned the remote. A cancelled answer is not an
   // error: receipt.finish is "cancelled".
   Result<RoutedAnswer> answer(const RouteRequest& request);
+  // The same as it was decided a moment ago.
+  Result<RoutedAnswer> answer(const RouteRequest& request, const Decision& decision);
 
   // Learning from use. What was escalated is answered once more by a local variant, a share of what
   // was answered locally by the remote; how far the answers agree is a label. Nothing of it happens

@@ -9,77 +9,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "runtime/core/rng.h"
 #include "runtime/route/drift.h"
+#include "runtime/route/journey.h"
 #include "runtime/route/local_answers.h"
 #include "runtime/route/router.h"
 #include "runtime/route/workflow_book.h"
 
 namespace ac {
-
-// Passes text on, remembers it, and notes when the first piece came.
-class Relay {
- public:
-  Relay(const std::function<bool(std::string_view)>& on_text, const Clock& clock,
-        Clock::TimePoint start)
-      : on_text_(on_text), clock_(clock), start_(start) {}
-
-  std::function<bool(std::string_view)> callback() {
-    return [this](std::string_view piece) {
-      if (text_.empty()) first_seconds_ = seconds_between(start_, clock_.now());
-      text_ += piece;
-      if (!on_text_ || held_) return true;
-      relayed_ = true;
-      return on_text_(piece);
-    };
-  }
-  // Whether a piece has left: from then on no other answer may begin. Where nobody listens none
-  // has.
-  bool relayed() const { return relayed_; }
-  bool has_text() const { return !text_.empty(); }
-  void restart() { text_.clear(); }
-  // While held, pieces are remembered and not passed on. Letting go passes on all of them at once.
-  void hold() { held_ = true; }
-  void let_go() {
-    if (std::exchange(held_, false)) pass_on(text_);
-  }
-  void pass_on(std::string_view text) {
-    if (!on_text_ || text.empty()) return;
-    relayed_ = true;
-    on_text_(text);
-  }
-  std::string take_text() { return std::move(text_); }
-  double first_seconds() const { return first_seconds_; }
-  double seconds() const { return seconds_between(start_, clock_.now()); }
-
- private:
-  const std::function<bool(std::string_view)>& on_text_;
-  const Clock& clock_;
-  Clock::TimePoint start_;
-  std::string text_;
-  bool relayed_ = false;
-  bool held_ = false;
-  double first_seconds_ = 0;
-};
-
-// One question on its way: what has been decided, and what has happened since.
-struct Journey {
-  const RouteRequest& request;
-  const Decision& decision;
-  Relay relay;
-  Route route;        // changes as places fail
-  std::string cause;  // of being degraded
-  std::string notes;
-  double spent = 0;             // on the remote, whatever has come of it
-  double set_aside = 0;         // of its workflow's budget, until it is remembered
-  // Asked once a local variant has read the prompt: whether it shall answer. Empty: it shall.
-  std::function<bool(const DraftSignals& signals)> goes_on{};
-};
-
-// Adds a sentence to a receipt's notes.
-void add_note(std::string* notes, std::string_view note);
 
 // What the predictor reads: the last thing that the user said. Errors: kInvalidArgument.
 Result<std::string_view> judged_text(const RouteRequest& request);
@@ -101,6 +39,8 @@ struct Router::State {
   std::unique_ptr<RemoteClient> client;  // made on first use
   std::optional<Error> client_error;     // it could not be made
   std::vector<std::string> loaded;       // variants, as RouterView
+  // How the variants read text, known once one is loaded: counting needs no turn then.
+  std::shared_ptr<const ModelText> reads;
   WorkflowBook workflows;
   std::map<std::string, double> set_aside;  // of workflows' budgets, by questions on their way
   std::optional<DriftMonitor> drift;
@@ -126,6 +66,7 @@ struct Router::State {
   std::string rule_against(const RouteRequest& request) const;
   int64_t tokens_needed(const RouteRequest& request, const Decision& decision,
                         std::span<const VariantCost> locals);
+  Result<int64_t> count_tokens(const RouteRequest& request);
   Result<RemoteClient*> remote();
   Result<Engine*> engine_of(std::string_view id);  // in a turn
   Result<Engine*> load(Journey& journey);
@@ -140,6 +81,8 @@ struct Router::State {
   Result<RoutedAnswer> run_remote(Journey& journey);
   Result<RoutedAnswer> ask_remote(Journey& journey, double& spent);
   Result<RoutedAnswer> travel(Journey& journey);
+  Result<RoutedAnswer> answer(const RouteRequest& request, const Decision& decision,
+                              Clock::TimePoint start);
   // The most that the question can cost.
   double highest_price(const RouteRequest& request) const;
   double usual_price(const RouteRequest& request) const;  // under `shared`

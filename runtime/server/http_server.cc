@@ -15,6 +15,9 @@
 namespace ac {
 namespace {
 
+// For whoever is told that the time is up.
+constexpr std::chrono::milliseconds kLastWords{500};
+
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
@@ -195,13 +198,19 @@ class Server final : public HttpServer {
     if (std::exchange(stopping_, true)) return;
     error_code ignored;
     acceptor_.close(ignored);
+    if (options_.at_stop) options_.at_stop();
     const auto sessions = sessions_;
     for (const auto& session : sessions) session->close_when_idle();
     if (sessions_.empty()) return;
     deadline_.expires_after(drain_);
-    deadline_.async_wait([this](error_code) {
-      const auto left = sessions_;
-      for (const auto& session : left) session->close();
+    deadline_.async_wait([this](error_code code) {
+      if (code) return;  // all were answered
+      if (options_.at_overdue) options_.at_overdue();
+      deadline_.expires_after(kLastWords);
+      deadline_.async_wait([this](error_code) {
+        const auto left = sessions_;
+        for (const auto& session : left) session->close();
+      });
     });
   }
 

@@ -74,6 +74,10 @@ struct HttpServerOptions {
   std::chrono::milliseconds slow_refusal{100};
   // Looks at a request's head; where it refuses, the body is not read. Called on the thread of run().
   std::function<std::optional<HttpRefusal>(const HttpRequest& head)> look_at_head{};
+  // Told on that thread that the server stops, and that what still runs has had its time: whoever
+  // answers has a moment to say so before connections are cut.
+  std::function<void()> at_stop{};
+  std::function<void()> at_overdue{};
 };
 
 class HttpServer {
@@ -86,7 +90,7 @@ class HttpServer {
 
   virtual uint16_t port() const = 0;
   // Answers until stop(); then takes no new requests and returns when those that run are answered,
-  // or `drain` later.
+  // or `drain` and a moment later.
   virtual void run(std::chrono::milliseconds drain) = 0;
   // From any thread, or a signal's handler that has handed over to one.
   virtual void stop() = 0;

@@ -78,15 +78,21 @@ ChatService::ChatService(std::unique_ptr<Router> router, std::vector<std::string
 }
 
 ChatService::~ChatService() {
+  take_no_more();
+  end_answers();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ChatService::take_no_more() {
+  std::deque<Job> waiting;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    waiting = std::exchange(waiting_, {});
   }
-  stop_running_.raise();
   stop_learning_.raise();
   changed_.notify_all();
-  for (std::thread& worker : workers_) worker.join();
-  for (const Job& job : waiting_) refuse(*job.exchange, 503, "the server is stopping");
+  for (const Job& job : waiting) refuse(*job.exchange, 503, "the server is stopping");
 }
 
 void ChatService::refuse(HttpExchange& exchange, int status, std::string_view message,
@@ -227,7 +233,8 @@ void ChatService::wait_in_line(Job job) {
       return;
     }
   }
-  refuse(*job.exchange, stopping ? 503 : 429, "too many requests wait already");
+  refuse(*job.exchange, stopping ? 503 : 429,
+         stopping ? "the server is stopping" : "too many requests wait already");
 }
 
 void ChatService::work() {
@@ -404,7 +411,7 @@ void ChatService::answer(const ChatRequest& asked, HttpExchange& exchange) {
       return !exchange.gone().raised();
     };
   }
-  const Result<RoutedAnswer> answer = router_->answer(request);
+  const Result<RoutedAnswer> answer = router_->answer(request, *expected);
   if (exchange.gone().raised()) return;
   if (!answer) {
     if (!begun) return fail_with_error(exchange, answer.error());

@@ -64,6 +64,10 @@ class ChatService {
   void set_guard(HttpGuard guard) { guard_ = std::move(guard); }
   // As HttpServerOptions::look_at_head: who may not be here, and whoever shows no key.
   std::optional<HttpRefusal> refusal_of_head(const HttpRequest& head);
+  // The server stops: who waits is told so, and nobody waits any more. Those that run go on.
+  void take_no_more();
+  // Those end too, with an error.
+  void end_answers() { stop_running_.raise(); }
   // As an HttpHandler. Returns at once.
   void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange);
 

@@ -4,7 +4,11 @@
 #include <signal.h>
 
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 
 #include "tests/cli/server_process.h"
 #include "tests/support/namespaces.h"
@@ -13,6 +17,7 @@
 namespace ac::test {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -34,6 +39,44 @@ TEST_F(Serve, IsTheRemoteOfAnotherProcess) {
   EXPECT_THAT(asked.dump(), HasSubstr("stories260K"));
   EXPECT_EQ(server.end(SIGINT), 0);
   EXPECT_EQ(run(ask).exit_code, 1);
+}
+
+// Every internet socket of a process, as /proc shows it: "0100007F:1F90 0A" is 127.0.0.1:8080, listening.
+std::vector<std::string> sockets_of(pid_t pid) {
+  const std::string process = fmt::format("/proc/{}", pid);
+  std::set<std::string> inodes;
+  for (const auto& fd : std::filesystem::directory_iterator(process + "/fd")) {
+    std::error_code gone;
+    const std::string target = std::filesystem::read_symlink(fd, gone).string();
+    if (target.starts_with("socket:[")) inodes.insert(target.substr(8, target.size() - 9));
+  }
+  std::vector<std::string> found;
+  for (const char* kind : {"tcp", "tcp6", "udp", "udp6", "raw", "raw6"}) {
+    std::ifstream table(fmt::format("{}/net/{}", process, kind));
+    std::string line;
+    while (std::getline(table, line)) {
+      std::istringstream words(line);
+      std::string number, local, remote, state, skip, inode;
+      words >> number >> local >> remote >> state;
+      for (int i = 0; i < 5; ++i) words >> skip;
+      words >> inode;
+      if (inodes.contains(inode)) found.push_back(local + " " + state);
+    }
+  }
+  return found;
+}
+
+TEST_F(Serve, ListensWhereItSaysAndNowhereElse) {
+  const auto hex = [](const std::string& port) { return fmt::format("{:04X}", std::stoi(port)); };
+  const ServerProcess v4(folder_, {"--model", model_});
+  EXPECT_THAT(sockets_of(v4.pid()), ElementsAre("0100007F:" + hex(v4.port()) + " 0A"));
+  if (std::ifstream("/proc/net/if_inet6").peek() == std::ifstream::traits_type::eof()) {
+    GTEST_SKIP() << "this machine has no IPv6";
+  }
+  const ServerProcess v6(folder_, {"--model", model_, "--server-address", "::1"});
+  EXPECT_THAT(v6.url(), StartsWith("http://[::1]:"));
+  EXPECT_THAT(sockets_of(v6.pid()),
+              ElementsAre("00000000000000000000000001000000:" + hex(v6.port()) + " 0A"));
 }
 
 TEST_F(Serve, EndsWhenItIsToldTo) {

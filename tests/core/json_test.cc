@@ -1,8 +1,12 @@
 #include "runtime/core/json.h"
 
+#include <cstdlib>
+
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+
+#include "runtime/core/rng.h"
 
 namespace ac {
 namespace {
@@ -122,6 +126,21 @@ TEST(Json, WritesAnythingWithoutThrowing) {
   ordered["z"] = 1;
   ordered["a"] = 2;
   EXPECT_EQ(json_line(ordered), R"({"z":1,"a":2})");
+  EXPECT_EQ(json_quote("a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf"), "\"a\\u2028\\u2029\xe2\x80\xaf\"");
+}
+
+// As many streams of any bytes as AC_JSON_STREAMS says: what is written can always be read again.
+TEST(Json, WhateverIsWrittenCanBeRead) {
+  const char* const given = std::getenv("AC_JSON_STREAMS");
+  Rng rng(8);
+  for (int i = given == nullptr ? 20000 : std::atoi(given); i > 0; --i) {
+    std::string bytes;
+    for (uint64_t n = rng.below(24); n > 0; --n) bytes += static_cast<char>(rng.next());
+    const std::string line = json_quote(bytes);
+    const auto read = parse_json(line);
+    ASSERT_TRUE(read) << line;
+    ASSERT_EQ(json_quote(read->get<std::string>()), line);
+  }
 }
 
 }  // namespace

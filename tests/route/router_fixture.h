@@ -18,6 +18,7 @@ struct World {
   std::map<std::string, Error> load_errors;  // by variant
   std::map<std::string, int> failing_loads;  // only so many times; absent: always
   std::function<void()> on_generate;         // before an engine answers
+  std::function<void()> on_piece;            // after each of its pieces
   std::optional<Error> generate_error;
   size_t pieces_before_error = 0;
   std::vector<std::string> local_pieces = kPieces;  // as many as kPieces
@@ -107,7 +108,15 @@ class FakeEngine final : public Engine {
     const std::vector<std::string>& pieces =
         own == world_->pieces_of.end() ? world_->local_pieces : own->second;
     const size_t n = world_->generate_error ? world_->pieces_before_error : kPieces.size();
-    const size_t given = give_out(n, options.on_text, &out.text, pieces);
+    const auto cancelled = [&] {
+      return world_->obeys_cancel && options.cancel != nullptr && options.cancel->raised();
+    };
+    const auto on_text = [&](std::string_view piece) {
+      const bool goes_on = !options.on_text || options.on_text(piece);
+      if (world_->on_piece) world_->on_piece();
+      return goes_on && !cancelled();
+    };
+    const size_t given = give_out(n, on_text, &out.text, pieces);
     if (world_->generate_error) return *world_->generate_error;
     out.tokens.resize(given);
     out.finish = given < kPieces.size() ? FinishReason::kCancelled : FinishReason::kStop;

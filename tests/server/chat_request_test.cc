@@ -117,6 +117,69 @@ TEST(ChatRequest, MistakesAreNamed) {
   }
 }
 
+// A value of another kind, or just outside, is refused wherever it stands.
+TEST(ChatRequest, NoFieldTakesAnotherKind) {
+  struct Kind {
+    std::vector<const char*> fields;
+    std::vector<const char*> wrong;
+  };
+  const Kind kinds[] = {
+      {{"max_tokens", "max_completion_tokens"},
+       {"1.5", "1e2", "0", "-1", "1000001", "18446744073709551616", "-9223372036854775809", "1e400",
+        "true", "\"1\"", "[]", "{}"}},
+      {{"seed"},
+       {"1.5", "\"1\"", "true", "[]", "{}", "18446744073709551616", "-9223372036854775809"}},
+      {{"temperature", "top_p"}, {"-0.0001", "2.0001", "1e400", "\"1\"", "true", "[]", "{}"}},
+      {{"stream"}, {"0", "1", "\"true\"", "[]", "{}"}},
+      {{"stop"}, {"1", "true", "{}", "[1]", "[[]]", "[\"\"]", "\"\""}},
+      {{"stream_options", "response_format"}, {"1", "true", "\"a\"", "[]"}},
+      {{"tools"}, {"1", "true", "\"a\"", "{}", "[1]", "[[]]"}},
+  };
+  for (const Kind& kind : kinds) {
+    for (const char* field : kind.fields) {
+      for (const char* wrong : kind.wrong) {
+        const auto read = read_chat_request(
+            fmt::format(R"({{"model":"m","messages":[{{"role":"user","content":"x"}}],"{}":{}}})", field,
+                        wrong));
+        EXPECT_TRUE(std::holds_alternative<ChatRefusal>(read)) << field << " = " << wrong;
+      }
+    }
+  }
+}
+
+// At each limit it is taken, one beyond it is not.
+TEST(ChatRequest, LimitsAreMeantExactly) {
+  const auto many = [](size_t n, const std::string& one) {
+    std::string all;
+    for (size_t i = 0; i < n; ++i) all += (i == 0 ? "" : ",") + one;
+    return all;
+  };
+  const auto taken = [](const std::string& model, const std::string& messages, const std::string& more) {
+    return std::holds_alternative<ChatRequest>(read_chat_request(
+        R"({"model":")" + model + R"(","messages":[)" + messages + "]" + more + "}"));
+  };
+  const std::string message = R"({"role":"user","content":"x"})";
+  const std::string function = R"({"type":"function","function":{"name":"f"}})";
+  for (const size_t beyond : {0u, 1u}) {
+    const bool good = beyond == 0;
+    EXPECT_EQ(taken("m", many(2048 + beyond, message), ""), good) << "messages";
+    EXPECT_EQ(taken(std::string(128 + beyond, 'm'), message, ""), good) << "model";
+    EXPECT_EQ(taken("m", message, R"(,"stop":[)" + many(4 + beyond, R"("s")") + "]"), good);
+    EXPECT_EQ(taken("m", message, R"(,"stop":")" + std::string(256 + beyond, 's') + "\""), good);
+    EXPECT_EQ(taken("m", message, fmt::format(R"(,"max_tokens":{})", 1'000'000 + beyond)), good);
+    EXPECT_EQ(taken("m", message, R"(,"tools":[)" + many(128 + beyond, function) + "]"), good);
+    // The body is the first level.
+    const size_t depth = 31 + beyond;
+    EXPECT_EQ(taken("m", message, R"(,"metadata":)" + std::string(depth, '[') + std::string(depth, ']')),
+              good)
+        << "nesting";
+    EXPECT_EQ(taken("m", message, R"(,"metadata":{"agentcompress_workflow":")" +
+                                      std::string(200 + beyond, 'w') + "\"}"),
+              good)
+        << "workflow";
+  }
+}
+
 TEST(ChatRequest, SchemasKeepTheirOrder) {
   const auto read = read_chat_request(
       R"({"model":"m","messages":[{"role":"user","content":"x"}],"response_format":

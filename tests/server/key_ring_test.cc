@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 namespace ac {
@@ -60,6 +62,29 @@ TEST(KeyRing, OthersMayNotReadTheFile) {
   EXPECT_TRUE(KeyRing::load(path));
   EXPECT_EQ(KeyRing::load(path + "_none").error().code, ErrorCode::kNotFound);
   remove(path.c_str());
+}
+
+TEST(KeyRing, NobodyElseMayPutAnotherInItsPlace) {
+  const std::string folder = testing::TempDir() + "/ac_key_folder";
+  mkdir(folder.c_str(), 0700);
+  const std::string path = folder + "/keys", link = folder + "/link";
+  std::ofstream(path) << "ann " << kKey << "\n";
+  chmod(path.c_str(), 0600);
+  ASSERT_EQ(symlink(path.c_str(), link.c_str()), 0);
+  EXPECT_TRUE(KeyRing::load(path));
+  EXPECT_TRUE(KeyRing::load(link));
+  if (geteuid() == 0) {  // only the superuser can give a link or a file away
+    ASSERT_EQ(lchown(link.c_str(), 12345, 12345), 0);
+    EXPECT_THAT(KeyRing::load(link).error().message, HasSubstr("a link of user 12345"));
+    ASSERT_EQ(chown(path.c_str(), 12345, 12345), 0);
+    EXPECT_THAT(KeyRing::load(path).error().message, HasSubstr("belongs to user 12345"));
+    ASSERT_EQ(chown(path.c_str(), 0, 0), 0);
+  }
+  chmod(folder.c_str(), 0777);
+  EXPECT_THAT(KeyRing::load(path).error().message, HasSubstr("chmod o-w"));
+  chmod(folder.c_str(), 01777);  // as /tmp: nobody but the owner may replace a file
+  EXPECT_TRUE(KeyRing::load(path));
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -430,6 +430,32 @@ TEST_F(ServiceTest, AFullQueueSaysSo) {
   EXPECT_EQ(n_refused, 4);
 }
 
+// Told to stop, it refuses who waits, lets who runs go on for a while, and then ends that with an error.
+TEST_F(ServiceTest, StopsInSteps) {
+  serve({.answers = 1});
+  std::promise<void> started;
+  world_.obeys_cancel = true;
+  world_.on_piece = [&, first = true]() mutable {
+    if (std::exchange(first, false)) started.set_value();
+    std::this_thread::sleep_for(400ms);  // longer than the server waits
+  };
+  auto running = std::async(std::launch::async, [&] { return raw(body_of(kEasy, R"(,"stream":true)")); });
+  started.get_future().wait();
+  auto waiting = std::async(std::launch::async, [&] { return raw(body_of(kEasy)); });
+  std::this_thread::sleep_for(50ms);
+  server_->stop();
+  const std::string refused = waiting.get();
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(refused, HasSubstr("retry-after"));
+  EXPECT_THAT(refused, HasSubstr("the server is stopping"));
+  const std::string cut = running.get();
+  EXPECT_THAT(cut, HasSubstr(R"("content":"one")"));
+  EXPECT_THAT(cut, HasSubstr("the server is stopping"));
+  EXPECT_THAT(cut, HasSubstr("data: [DONE]"));
+  EXPECT_EQ(cut.find(R"("finish_reason":"stop")"), std::string::npos);
+  thread_.join();
+}
+
 TEST_F(ServiceTest, WhatWaitsWhenItStopsIsToldSo) {
   serve();
   std::promise<void> started, go_on;
