@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <mutex>
 
 #include "runtime/route/router.h"
 
@@ -40,6 +41,7 @@ struct World {
   std::map<std::string, std::vector<std::string>> pieces_of;  // by variant, instead of local_pieces
 
   int n_clients = 0;
+  std::mutex remote_asked;
   int n_questions = 0;
   std::function<void()> on_question;  // before the remote answers
   std::optional<Error> create_error;
@@ -189,9 +191,12 @@ class FakeRemote final : public RemoteClient {
  public:
   explicit FakeRemote(World* world) : world_(world) {}
   Result<RemoteAnswer> complete(const RemoteRequest& request) override {
-    ++world_->n_questions;
     if (world_->on_question) world_->on_question();
-    world_->remote_request = request;
+    {
+      const std::lock_guard lock(world_->remote_asked);  // by several threads at once
+      ++world_->n_questions;
+      world_->remote_request = request;
+    }
     RemoteAnswer out;
     const size_t n = world_->remote_error ? world_->remote_pieces_before_error : kPieces.size();
     if (give_out(n, request.on_text, &out.text) < n) {

@@ -20,8 +20,13 @@ class ServiceTest : public RouterTest {
     service_ = std::make_unique<ChatService>(std::move(router_),
                                              std::vector<std::string>{"auto", "q4"}, options);
     HttpServerOptions http{.port = 0};
-    http.at_stop = [service = service_.get()] { service->take_no_more(); };
-    http.at_overdue = [service = service_.get()] { service->end_answers(); };
+    // Some tests let the service go before the server.
+    http.at_stop = [this] {
+      if (service_) service_->take_no_more();
+    };
+    http.at_overdue = [this] {
+      if (service_) service_->end_answers();
+    };
     auto made = HttpServer::listen(http, [service = service_.get()](auto request, auto exchange) {
       service->handle(std::move(request), std::move(exchange));
     });

@@ -65,7 +65,7 @@ TEST_F(ServiceTest, NoNameIsAPath) {
 }
 
 TEST_F(ServiceTest, WhoIsNotKnownSpendsNothing) {
-  serve();
+  serve({.page = {.remote_host = "gpu.lab"}});
   for (int i = 0; i < 1000; ++i) {
     ASSERT_THAT(raw(body_of(kHard), "/v1/chat/completions", "X-Forwarded-For: 192.0.2.7\r\n"),
                 HasSubstr("x-agentcompress-reason: kept_here"));
