@@ -187,13 +187,12 @@ std::string learned_path(const Settings& settings) {
   return folder.empty() ? "" : folder + "/learned.jsonl";
 }
 
-Result<EngineOptions> engine_options(const Settings& settings) {
-  if (const int64_t device = settings.integer("engine.device"); device != 0) {
-    return fail(ErrorCode::kUnsupported,
-                "{}: device is {}, but there is no backend with more than one",
-                settings.origin("engine.device"), device);
-  }
+EngineOptions engine_options(const Settings& settings) {
   EngineOptions options;
+  if (const std::string folder = state_folder(); !folder.empty()) {
+    options.choices_file = folder + "/devices.json";
+  }
+  options.device = settings.text("engine.device");
   options.backend = settings.text("engine.backend");
   options.n_threads = static_cast<int>(settings.integer("engine.threads"));
   options.n_context = static_cast<int32_t>(settings.integer("engine.context"));
@@ -239,7 +238,7 @@ Result<RemoteOptions> remote_options(const Settings& settings) {
 Result<Models> open_models(const Settings& settings, const std::optional<std::string>& model_file,
                            int32_t n_slots) {
   Models models;
-  AC_TRY(EngineOptions engine, engine_options(settings));
+  EngineOptions engine = engine_options(settings);
   engine.n_slots = n_slots;
   const std::string zoo_file = zoo_path(settings);
   if (model_file) {

@@ -19,7 +19,7 @@ namespace ac {
 void use_log_settings(const Settings& settings);
 
 // Errors: kUnsupported for a device that the backend does not have.
-Result<EngineOptions> engine_options(const Settings& settings);
+EngineOptions engine_options(const Settings& settings);
 // max_tokens and sampling.
 GenerateOptions generation_from(const Settings& settings);
 // The key is read here. Errors: kInvalidArgument for a file or variable that was asked for and is

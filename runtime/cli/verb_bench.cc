@@ -93,7 +93,7 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(const int64_t n_runs, invocation.integer("--repeat", 3, 1, 1000));
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY(Checkpoint checkpoint, open_checkpoint(*path));
-  AC_TRY(EngineOptions options, engine_options(settings));
+  EngineOptions options = engine_options(settings);
   if (invocation.has("--level")) {
     AC_TRY(const int64_t level, invocation.integer("--level", 0, 0, kFullLevel));
     AC_TRY_STATUS(set_checkpoint_level(checkpoint, static_cast<int32_t>(level)));

@@ -43,7 +43,7 @@ Result<int> run(const Invocation& invocation) {
   if (!tokens_text || !out)
     return usage_error(invocation.verb(), "expected --tokens IDS and --out FILE");
   AC_TRY(const Settings settings, invocation.load_settings());
-  AC_TRY(const EngineOptions options, engine_options(settings));
+  const EngineOptions options = engine_options(settings);
   AC_TRY(Checkpoint checkpoint, open_checkpoint(invocation.arguments()[0]));
   AC_TRY(const auto engine, Engine::load(std::move(checkpoint), options));
   const int32_t n_vocab = engine->config().n_vocab;

@@ -86,6 +86,8 @@ class Backend {
   Backend& operator=(const Backend&) = delete;
 
   virtual std::string_view name() const = 0;  // "cpu", "vulkan"
+  // What it runs on, as the driver calls it; empty: this processor.
+  virtual std::string_view device() const { return {}; }
 
   // --- loading, before the first step --------------------------------------------------------
   // A matrix [n_out, n_in] in any weight format. `view` must stay valid as long as the backend.

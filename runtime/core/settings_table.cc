@@ -20,7 +20,7 @@ constexpr auto kChoice = SettingType::kChoice;
 // clang-format off
 constexpr auto kRows = std::to_array<SettingRow>({
     {"engine", "backend", kChoice, "", "auto", 0, 0, "auto|cpu|vulkan", "what local variants run on"},
-    {"engine", "device", kInteger, "", "0", 0, 63, "", "which device of the backend, from 0"},
+    {"engine", "device", kText, "", "", 0, 0, "", "a part of the name of the device that the backend shall use; empty: the best"},
     {"engine", "threads", kInteger, "", "0", 0, 1024, "", "worker threads; 0: one per core"},
     {"engine", "context", kInteger, "tokens", "0", 0, 1 << 20, "", "longest conversation; 0: the model's, at most 4096"},
     {"engine", "prefill_chunk", kInteger, "tokens", "512", 1, 65536, "", "prompt tokens computed in one step"},

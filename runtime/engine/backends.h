@@ -13,7 +13,10 @@
 namespace ac {
 
 struct BackendOptions {
-  int n_threads = 0;  // 0: one per core
+  int n_threads = 0;   // 0: one per core
+  std::string device = {};  // a part of its name; empty: the best
+  // Where it is remembered which devices were tried and what came of it; empty: nowhere.
+  std::string choices_file = {};
   // Called with weights that the backend has copied and will not read again; may be empty.
   std::function<void(std::span<const std::byte>)> drop_pages = {};
 };

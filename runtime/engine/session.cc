@@ -89,7 +89,9 @@ class EngineImpl final : public Engine {
   const Tokenizer& tokenizer() const override { return text_->tokenizer(); }
   const ChatTemplate* chat_template() const override { return text_->chat_template(); }
   int32_t n_context() const override { return n_context_; }
-  std::string_view backend_name() const override { return backend_->name(); }
+  std::string_view backend_name() const override {
+    return backend_ != nullptr ? backend_->name() : "none";
+  }
   std::optional<int32_t> level() const override {
     return has_levels() ? std::optional(level_) : std::nullopt;
   }
@@ -112,6 +114,8 @@ class EngineImpl final : public Engine {
   Result<std::vector<float>> embed(std::span<const int32_t> tokens) override;
 
  private:
+  Status arrange_model();
+  bool go_on_elsewhere(const Error& error);
   Status check_tokens(std::span<const int32_t> tokens) const;
   Status check_request(std::span<const int32_t> prompt, const GenerateOptions& options) const;
 
@@ -131,16 +135,20 @@ class EngineImpl final : public Engine {
   // Makes the model run at this level, if it does not already.
   void apply_level(int32_t level);
   // Runs step_. -> the logits of its logit_rows, valid until the next step. `hidden`, where wanted:
-  // what the last norm read for them.
+  // what the last norm read for them. After an error nothing is known of the cache.
   Result<std::span<const float>> run_step(std::vector<float>* hidden = nullptr);
   void forget_all();
   // Runs all of `tokens` from an empty cache, a chunk at a time. `visit` sees each chunk's logits and
   // what the last norm read, a row for each position.
   using Walk = std::function<void(std::span<const float> logits, std::span<const float> hidden)>;
-  Status walk(std::span<const int32_t> tokens, const Walk& visit);
+  // `begin`: before the first chunk, again where it has to be done again on another backend.
+  Status walk(std::span<const int32_t> tokens, const std::function<void()>& begin,
+              const Walk& visit);
+  Status walk_once(std::span<const int32_t> tokens, const Walk& visit);
 
   Checkpoint checkpoint_;
-  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Backend> backend_;  // nullptr: none is left
+  std::optional<Error> lost_;         // why
   EngineOptions options_;
   Model model_;
   std::shared_ptr<const ModelText> text_;  // set once loaded
@@ -185,22 +193,27 @@ Status EngineImpl::load() {
   std::optional<Result<ModelText>> text;
   tbb::task_group beside;
   beside.run([&] { text = ModelText::create(checkpoint_); });
-  auto model = load_model(checkpoint_, *backend_, {.n_context = n_context_});
-  Status cache;
-  if (model) cache = backend_->create_kv(kv_shape);
+  Status arranged = arrange_model();
+  if (!arranged && go_on_elsewhere(arranged.error())) arranged = {};
   beside.wait();
-  if (!model) return model.error();
-  AC_TRY_STATUS(cache);
+  AC_TRY_STATUS(arranged);
   AC_TRY(ModelText reads, std::move(*text));
   text_ = std::make_shared<const ModelText>(std::move(reads));
-  model_ = std::move(*model);
   if (tokenizer().n_vocab() > model_.config.n_vocab) {
     return fail(ErrorCode::kCorruptFile, "{}: the tokenizer has {} tokens, the model {}",
                 checkpoint_.origin, tokenizer().n_vocab(), model_.config.n_vocab);
   }
-  level_ = applied_level_ = model_.nested.level;
+  level_ = model_.nested.level;
   slots_.resize(static_cast<size_t>(options_.n_slots));
   return {};
+}
+
+// Weights and an empty cache to the backend.
+Status EngineImpl::arrange_model() {
+  AC_TRY(model_, load_model(checkpoint_, *backend_, {.n_context = n_context_}));
+  applied_level_ = model_.nested.level;
+  return backend_->create_kv(
+      model_.config.kv_shape(options_.n_slots, n_context_, options_.kv_format));
 }
 
 // --- precision ----------------------------------------------------------------------------------
@@ -223,7 +236,7 @@ int32_t EngineImpl::level_for(const std::list<Running>& running) const {
 }
 
 void EngineImpl::apply_level(int32_t level) {
-  if (level == applied_level_) return;
+  if (level == applied_level_ || backend_ == nullptr) return;
   ac::set_level(*backend_, model_, level);
   applied_level_ = level;
 }
@@ -334,6 +347,10 @@ Running EngineImpl::start(Asked asked) {
 void EngineImpl::gather(std::list<Running>& running) {
   step_.clear();
   const auto chunk = static_cast<size_t>(options_.prefill_chunk);
+  // All but one where its cache was lost: the last token is what follows from the others.
+  const auto decodes = [&](const Running& one) {
+    return one.has_logits && slots_[one.slot].tokens.size() + 1 == one.answer.sequence().size();
+  };
   const auto take = [&](Running& one, size_t limit) {
     const std::vector<int32_t>& sequence = one.answer.sequence();
     std::vector<int32_t>& held = slots_[one.slot].tokens;
@@ -349,22 +366,22 @@ void EngineImpl::gather(std::list<Running>& running) {
   };
   for (Running& one : running) {
     one.logit_row = -1;
-    if (one.has_logits) take(one, 1);
+    if (decodes(one)) take(one, 1);
   }
   for (Running& one : running) {
-    if (!one.has_logits && step_.tokens.size() < chunk) take(one, chunk - step_.tokens.size());
+    if (one.logit_row < 0 && !decodes(one) && step_.tokens.size() < chunk) {
+      take(one, chunk - step_.tokens.size());
+    }
   }
 }
 
 Result<std::span<const float>> EngineImpl::run_step(std::vector<float>* hidden) {
+  if (backend_ == nullptr) return *lost_;
   backend_->begin_step(
       {.tokens = step_.tokens, .positions = step_.positions, .slots = step_.slots});
   Value last;
   const Value out = forward(*backend_, model_, step_.logit_rows, &last);
-  if (auto status = backend_->end_step(); !status) {
-    forget_all();
-    return status.error();
-  }
+  AC_TRY_STATUS(backend_->end_step());
   if (step_.logit_rows.empty()) return std::span<const float>();
   // A backend may read into one place.
   if (hidden != nullptr) {
@@ -372,6 +389,24 @@ Result<std::span<const float>> EngineImpl::run_step(std::vector<float>* hidden) 
     hidden->assign(rows.begin(), rows.end());
   }
   return backend_->read(out);
+}
+
+// Another backend takes over where this one has failed: with the tokens that there are, and an empty cache.
+bool EngineImpl::go_on_elsewhere(const Error& error) {
+  if (!options_.fall_back) return false;
+  log_warning("{} on the backend '{}'; going on without it", error.message, backend_->name());
+  const auto make = std::exchange(options_.fall_back, nullptr);
+  model_ = Model();
+  backend_.reset();
+  auto backend = make();
+  if (backend) backend_ = std::move(*backend);
+  const Status ready = backend ? arrange_model() : backend.error();
+  for (Slot& slot : slots_) slot.tokens.clear();
+  if (ready) return true;
+  log_warning("{} on another backend, too", ready.error().message);
+  backend_.reset();
+  lost_ = ready.error();
+  return false;
 }
 
 void EngineImpl::forget_all() {
@@ -405,9 +440,10 @@ void EngineImpl::serve_all(const std::function<std::optional<Asked>()>& next) {
       if (running.empty()) return;
       continue;
     }
-    if (const Status ran = run_together(running); !ran) {
+    if (const Status ran = run_together(running); !ran && !go_on_elsewhere(ran.error())) {
       for (Running& one : running) one.done(ran.error());
       running.clear();
+      forget_all();
     }
   }
 }
@@ -465,7 +501,21 @@ Status EngineImpl::run_together(std::list<Running>& running) {
   return {};
 }
 
-Status EngineImpl::walk(std::span<const int32_t> tokens, const Walk& visit) {
+Status EngineImpl::walk(std::span<const int32_t> tokens, const std::function<void()>& begin,
+                        const Walk& visit) {
+  begin();
+  const Status walked = walk_once(tokens, visit);
+  if (walked || walked.error().code == ErrorCode::kInvalidArgument ||
+      walked.error().code == ErrorCode::kContextFull) {
+    return walked;
+  }
+  forget_all();
+  if (!go_on_elsewhere(walked.error())) return walked;
+  begin();
+  return walk_once(tokens, visit);
+}
+
+Status EngineImpl::walk_once(std::span<const int32_t> tokens, const Walk& visit) {
   AC_TRY_STATUS(check_tokens(tokens));
   if (tokens.size() > static_cast<size_t>(n_context_)) {
     return fail(ErrorCode::kContextFull, "{} tokens exceed the context of {}", tokens.size(),
@@ -497,18 +547,22 @@ Result<std::vector<float>> EngineImpl::logits(std::span<const int32_t> tokens) {
                 bytes);
   }
   std::vector<float> all;
-  AC_TRY_STATUS(walk(tokens, [&](std::span<const float> rows, std::span<const float>) {
-    all.insert(all.end(), rows.begin(), rows.end());
-  }));
+  AC_TRY_STATUS(walk(tokens, [&] { all.clear(); },
+                     [&](std::span<const float> rows, std::span<const float>) {
+                       all.insert(all.end(), rows.begin(), rows.end());
+                     }));
   return all;
 }
 
 Result<std::vector<float>> EngineImpl::embed(std::span<const int32_t> tokens) {
   const auto n = static_cast<size_t>(model_.config.d_model);
-  std::vector<double> sum(n);
-  AC_TRY_STATUS(walk(tokens, [&](std::span<const float>, std::span<const float> hidden) {
-    for (size_t i = 0; i < hidden.size(); ++i) sum[i % n] += static_cast<double>(hidden[i]);
-  }));
+  std::vector<double> sum;
+  AC_TRY_STATUS(walk(tokens, [&] { sum.assign(n, 0); },
+                     [&](std::span<const float>, std::span<const float> hidden) {
+                       for (size_t i = 0; i < hidden.size(); ++i) {
+                         sum[i % n] += static_cast<double>(hidden[i]);
+                       }
+                     }));
   const double length = std::sqrt(std::inner_product(sum.begin(), sum.end(), sum.begin(), 0.0));
   std::vector<float> unit(n);
   for (size_t i = 0; i < n; ++i) unit[i] = static_cast<float>(length > 0 ? sum[i] / length : 0);
@@ -526,10 +580,19 @@ Result<std::unique_ptr<Engine>> Engine::load_on(std::unique_ptr<Backend> backend
 }
 
 Result<std::unique_ptr<Engine>> Engine::load(Checkpoint checkpoint, const EngineOptions& options) {
-  AC_TRY(std::unique_ptr<Backend> backend,
-         make_backend(options.backend,
-                      {.n_threads = options.n_threads, .drop_pages = checkpoint.drop_pages}));
-  return load_on(std::move(backend), std::move(checkpoint), options);
+  const BackendOptions wanted{.n_threads = options.n_threads,
+                              .device = options.device,
+                              .choices_file = options.choices_file,
+                              .drop_pages = checkpoint.drop_pages};
+  AC_TRY(std::unique_ptr<Backend> backend, make_backend(options.backend, wanted));
+  EngineOptions with_fall_back = options;
+  if (backend->name() != "cpu") {
+    // It reads the weights where they lie, which must then stay.
+    with_fall_back.fall_back = [n_threads = options.n_threads] {
+      return make_backend("cpu", {.n_threads = n_threads});
+    };
+  }
+  return load_on(std::move(backend), std::move(checkpoint), with_fall_back);
 }
 
 }  // namespace ac

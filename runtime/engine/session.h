@@ -37,6 +37,11 @@ struct EngineOptions {
   uint64_t memory_limit_bytes = 0;  // 0: what the machine has available
   // Of a nested model, 0 to 100 (models/arch/nested.h); by default what the checkpoint says.
   std::optional<int32_t> level = std::nullopt;
+  std::string device = {};  // of a backend that has several: a part of its name; empty: the best
+  std::string choices_file = {};  // BackendOptions'
+  // Makes the backend that takes over, once, where a step or the loading fails on the first one. load()
+  // sets it to the CPU's for any other.
+  std::function<Result<std::unique_ptr<Backend>>()> fall_back = {};
 };
 
 // The tokens that an engine with these options holds, of a model trained on `n_trained`.

@@ -1,0 +1,190 @@
+#include "shaders/device.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "runtime/core/log.h"
+
+namespace ac::vulkan {
+namespace {
+
+std::atomic<int64_t> n_messages = 0;
+
+VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT,
+                                          VkDebugUtilsMessageTypeFlagsEXT,
+                                          const VkDebugUtilsMessengerCallbackDataEXT* data, void*) {
+  ++n_messages;
+  log_warning("vulkan: {}", data->pMessage);
+  return VK_FALSE;
+}
+
+// Best first; a CPU in disguise is nobody's first choice.
+int rank_of(VkPhysicalDeviceType type) {
+  switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+      return 3;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+      return 2;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+DeviceFacts facts_of(const InstanceFunctions& vk, VkPhysicalDevice physical) {
+  VkPhysicalDeviceSubgroupProperties subgroup = {};
+  subgroup.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES;
+  VkPhysicalDeviceProperties2 properties = {};
+  properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
+  properties.pNext = &subgroup;
+  vk.GetPhysicalDeviceProperties2(physical, &properties);
+  const VkPhysicalDeviceLimits& limits = properties.properties.limits;
+  DeviceFacts facts;
+  facts.name = properties.properties.deviceName;
+  facts.type = properties.properties.deviceType;
+  facts.subgroup_size = std::max(1u, subgroup.subgroupSize);
+  facts.has_subgroup_sums = (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) != 0 &&
+                            (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+  facts.storage_range = limits.maxStorageBufferRange;
+  facts.offset_alignment = std::max<uint64_t>(256, limits.minStorageBufferOffsetAlignment);
+  facts.max_invocations = limits.maxComputeWorkGroupInvocations;
+  facts.max_groups = std::min(limits.maxComputeWorkGroupCount[0], limits.maxComputeWorkGroupCount[1]);
+  return facts;
+}
+
+}  // namespace
+
+int64_t n_validation_messages() { return n_messages; }
+
+Result<std::unique_ptr<Device>> Device::open(const VulkanOptions& options) {
+  std::unique_ptr<Device> device(new Device());
+  if (options.api != nullptr) {
+    device->api_ = *options.api;
+  } else {
+    AC_TRY(device->api_, loader_api());
+  }
+  AC_TRY_STATUS(device->make_instance(options));
+  AC_TRY(const VkPhysicalDevice physical, device->choose(options));
+  AC_TRY_STATUS(device->make_device(physical));
+  return device;
+}
+
+Device::~Device() {
+  if (device_ != nullptr) {
+    vk_.DeviceWaitIdle(device_);
+    vk_.DestroyDevice(device_, nullptr);
+  }
+  if (messenger_ != VK_NULL_HANDLE) destroy_messenger_(instance_, messenger_, nullptr);
+  if (instance_ != nullptr) instance_vk_.DestroyInstance(instance_, nullptr);
+}
+
+Status Device::make_instance(const VulkanOptions& options) {
+  const auto create =
+      reinterpret_cast<PFN_vkCreateInstance>(api_.get(nullptr, "vkCreateInstance"));
+  if (create == nullptr) return fail(ErrorCode::kIo, "the Vulkan loader has no vkCreateInstance");
+  VkApplicationInfo application = {};
+  application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
+  application.pApplicationName = "agentcompress";
+  application.apiVersion = VK_API_VERSION_1_1;
+  VkInstanceCreateInfo info = {};
+  info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
+  info.pApplicationInfo = &application;
+
+  const char* const layer = "VK_LAYER_KHRONOS_validation";
+  const char* const extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME,
+                                    VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME};
+  const VkValidationFeatureEnableEXT wanted[] = {
+      VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+  VkValidationFeaturesEXT features = {};
+  features.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT;
+  features.enabledValidationFeatureCount = 1;
+  features.pEnabledValidationFeatures = wanted;
+  VkDebugUtilsMessengerCreateInfoEXT messages = {};
+  messages.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT;
+  messages.messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT |
+                             VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
+  messages.messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT;
+  messages.pfnUserCallback = on_message;
+  if (options.validate) {
+    info.enabledLayerCount = 1;
+    info.ppEnabledLayerNames = &layer;
+    info.enabledExtensionCount = 2;
+    info.ppEnabledExtensionNames = extensions;
+    info.pNext = &features;
+  }
+  AC_TRY_STATUS(vk_check("vkCreateInstance", create(&info, nullptr, &instance_)));
+  AC_TRY(instance_vk_, instance_functions(api_, instance_));
+  if (!options.validate) return {};
+  const auto make_messenger = reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(
+      api_.get(instance_, "vkCreateDebugUtilsMessengerEXT"));
+  destroy_messenger_ = reinterpret_cast<PFN_vkDestroyDebugUtilsMessengerEXT>(
+      api_.get(instance_, "vkDestroyDebugUtilsMessengerEXT"));
+  if (make_messenger == nullptr || destroy_messenger_ == nullptr) {
+    return fail(ErrorCode::kUnsupported, "validation without VK_EXT_debug_utils");
+  }
+  return vk_check("vkCreateDebugUtilsMessengerEXT",
+                  make_messenger(instance_, &messages, nullptr, &messenger_));
+}
+
+Result<VkPhysicalDevice> Device::choose(const VulkanOptions& options) {
+  uint32_t count = 0;
+  VkResult result = instance_vk_.EnumeratePhysicalDevices(instance_, &count, nullptr);
+  std::vector<VkPhysicalDevice> all(count);
+  if (result == VK_SUCCESS && count > 0) {
+    result = instance_vk_.EnumeratePhysicalDevices(instance_, &count, all.data());
+  }
+  if (result != VK_SUCCESS && result != VK_INCOMPLETE) {
+    return vk_error("vkEnumeratePhysicalDevices", result);
+  }
+  all.resize(count);
+  VkPhysicalDevice best = nullptr;
+  std::string names;
+  for (const VkPhysicalDevice each : all) {
+    const DeviceFacts facts = facts_of(instance_vk_, each);
+    names += (names.empty() ? "" : ", ") + facts.name;
+    const bool named = !options.device.empty();
+    if (named ? facts.name.find(options.device) == std::string::npos : rank_of(facts.type) == 0) continue;
+    if (best != nullptr && (named || rank_of(facts.type) <= rank_of(facts_.type))) continue;
+    best = each;
+    facts_ = facts;
+  }
+  if (best != nullptr) return best;
+  return fail(ErrorCode::kNotFound, "no Vulkan device {}; there is {}",
+              options.device.empty() ? "that is a GPU" : fmt::format("'{}'", options.device),
+              names.empty() ? "none" : names);
+}
+
+Status Device::make_device(VkPhysicalDevice physical) {
+  instance_vk_.GetPhysicalDeviceMemoryProperties(physical, &memory_);
+  uint32_t count = 0;
+  instance_vk_.GetPhysicalDeviceQueueFamilyProperties(physical, &count, nullptr);
+  std::vector<VkQueueFamilyProperties> families(count);
+  instance_vk_.GetPhysicalDeviceQueueFamilyProperties(physical, &count, families.data());
+  const auto found = std::find_if(families.begin(), families.end(), [](const auto& family) {
+    return (family.queueFlags & VK_QUEUE_COMPUTE_BIT) != 0;
+  });
+  if (found == families.end()) {
+    return fail(ErrorCode::kUnsupported, "{} has no queue for compute", facts_.name);
+  }
+  family_ = static_cast<uint32_t>(found - families.begin());
+  const float priority = 1;
+  VkDeviceQueueCreateInfo queue = {};
+  queue.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;
+  queue.queueFamilyIndex = family_;
+  queue.queueCount = 1;
+  queue.pQueuePriorities = &priority;
+  VkDeviceCreateInfo info = {};
+  info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
+  info.queueCreateInfoCount = 1;
+  info.pQueueCreateInfos = &queue;
+  AC_TRY_STATUS(vk_check("vkCreateDevice",
+                         instance_vk_.CreateDevice(physical, &info, nullptr, &device_)));
+  AC_TRY(vk_, device_functions(instance_vk_, device_));
+  vk_.GetDeviceQueue(device_, family_, 0, &queue_);
+  facts_.is_unified = facts_.type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ||
+                      facts_.type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+  return {};
+}
+
+}  // namespace ac::vulkan
