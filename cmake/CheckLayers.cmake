@@ -5,8 +5,8 @@
 cmake_minimum_required(VERSION 3.25)
 
 set(floor_0 runtime/core)
-set(floor_1 cpu shaders)
-set(floor_2 models/arch models/text models/store models/predictor models/tasks)
+set(floor_1 cpu)
+set(floor_2 shaders models/arch models/text models/store models/predictor models/tasks)
 set(floor_3 models/train)
 set(floor_4 runtime/engine runtime/ledger models/compress)
 set(floor_5 runtime/route)

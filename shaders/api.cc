@@ -13,6 +13,20 @@ Result<Api> loader_api() {
   return api;
 }
 
+Result<VkInstance> create_instance(const Api& api, VkInstanceCreateInfo info) {
+  const auto create = reinterpret_cast<PFN_vkCreateInstance>(api.get(nullptr, "vkCreateInstance"));
+  if (create == nullptr) return fail(ErrorCode::kIo, "the Vulkan loader has no vkCreateInstance");
+  VkApplicationInfo application = {};
+  application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
+  application.pApplicationName = "agentcompress";
+  application.apiVersion = VK_API_VERSION_1_1;
+  info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
+  info.pApplicationInfo = &application;
+  VkInstance instance = nullptr;
+  AC_TRY_STATUS(vk_check("vkCreateInstance", create(&info, nullptr, &instance)));
+  return instance;
+}
+
 Result<InstanceFunctions> instance_functions(const Api& api, VkInstance instance) {
   InstanceFunctions functions;
 #define AC_VK_FIND(name)                                                                   \

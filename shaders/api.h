@@ -76,6 +76,9 @@ struct DeviceFunctions {
 #undef AC_VK_FIELD
 };
 
+// An instance of Vulkan 1.1 with the layers and extensions of `info`. Errors: as vk_error.
+Result<VkInstance> create_instance(const Api& api, VkInstanceCreateInfo info = {});
+
 // Errors: kIo, naming the function that is missing.
 Result<InstanceFunctions> instance_functions(const Api& api, VkInstance instance);
 Result<DeviceFunctions> device_functions(const InstanceFunctions& functions, VkDevice device);

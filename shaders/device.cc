@@ -80,17 +80,6 @@ Device::~Device() {
 }
 
 Status Device::make_instance(const VulkanOptions& options) {
-  const auto create =
-      reinterpret_cast<PFN_vkCreateInstance>(api_.get(nullptr, "vkCreateInstance"));
-  if (create == nullptr) return fail(ErrorCode::kIo, "the Vulkan loader has no vkCreateInstance");
-  VkApplicationInfo application = {};
-  application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
-  application.pApplicationName = "agentcompress";
-  application.apiVersion = VK_API_VERSION_1_1;
-  VkInstanceCreateInfo info = {};
-  info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
-  info.pApplicationInfo = &application;
-
   const char* const layer = "VK_LAYER_KHRONOS_validation";
   const char* const extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME,
                                     VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME};
@@ -106,6 +95,7 @@ Status Device::make_instance(const VulkanOptions& options) {
                              VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
   messages.messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT;
   messages.pfnUserCallback = on_message;
+  VkInstanceCreateInfo info = {};
   if (options.validate) {
     info.enabledLayerCount = 1;
     info.ppEnabledLayerNames = &layer;
@@ -113,7 +103,7 @@ Status Device::make_instance(const VulkanOptions& options) {
     info.ppEnabledExtensionNames = extensions;
     info.pNext = &features;
   }
-  AC_TRY_STATUS(vk_check("vkCreateInstance", create(&info, nullptr, &instance_)));
+  AC_TRY(instance_, create_instance(api_, info));
   AC_TRY(instance_vk_, instance_functions(api_, instance_));
   if (!options.validate) return {};
   const auto make_messenger = reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(

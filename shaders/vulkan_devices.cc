@@ -1,9 +1,7 @@
 #include "shaders/vulkan_devices.h"
 
 #ifdef AC_VULKAN
-#define VK_NO_PROTOTYPES
-#include <dlfcn.h>
-#include <vulkan/vulkan.h>
+#include "shaders/api.h"
 #endif
 
 namespace ac {
@@ -33,51 +31,19 @@ const char* kind_name(VkPhysicalDeviceType type) {
   }
 }
 
-// Owns the loader and the instance for the length of one question.
-class Instance {
- public:
-  Instance() = default;
-  Instance(const Instance&) = delete;
-  Instance& operator=(const Instance&) = delete;
+struct Instance {
+  VkInstance handle = nullptr;
+  vulkan::InstanceFunctions vk;
   ~Instance() {
-    if (destroy_ != nullptr) destroy_(handle_, nullptr);
-    // The loader stays open: drivers may have started threads of their own that outlive the instance.
+    if (handle != nullptr && vk.DestroyInstance != nullptr) vk.DestroyInstance(handle, nullptr);
   }
 
   Status open() {
-    void* library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) return fail(ErrorCode::kNotFound, "no Vulkan loader (libvulkan.so.1)");
-    get_ = reinterpret_cast<PFN_vkGetInstanceProcAddr>(dlsym(library, "vkGetInstanceProcAddr"));
-    if (get_ == nullptr) return fail(ErrorCode::kIo, "libvulkan.so.1 has no vkGetInstanceProcAddr");
-    const auto create = reinterpret_cast<PFN_vkCreateInstance>(get_(nullptr, "vkCreateInstance"));
-    if (create == nullptr) return fail(ErrorCode::kIo, "libvulkan.so.1 has no vkCreateInstance");
-    VkApplicationInfo application = {};
-    application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
-    application.pApplicationName = "agentcompress";
-    application.apiVersion = VK_API_VERSION_1_1;
-    VkInstanceCreateInfo info = {};
-    info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
-    info.pApplicationInfo = &application;
-    if (const VkResult result = create(&info, nullptr, &handle_); result != VK_SUCCESS) {
-      if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
-        return fail(ErrorCode::kNotFound, "a Vulkan loader, but no driver");
-      }
-      return fail(ErrorCode::kIo, "vkCreateInstance failed with {}", static_cast<int>(result));
-    }
-    destroy_ = function<PFN_vkDestroyInstance>("vkDestroyInstance");
+    AC_TRY(const vulkan::Api api, vulkan::loader_api());
+    AC_TRY(handle, vulkan::create_instance(api));
+    AC_TRY(vk, vulkan::instance_functions(api, handle));
     return {};
   }
-
-  template <class Function>
-  Function function(const char* name) const {
-    return reinterpret_cast<Function>(get_(handle_, name));
-  }
-  VkInstance handle() const { return handle_; }
-
- private:
-  PFN_vkGetInstanceProcAddr get_ = nullptr;
-  PFN_vkDestroyInstance destroy_ = nullptr;
-  VkInstance handle_ = nullptr;
 };
 
 }  // namespace
@@ -85,19 +51,12 @@ class Instance {
 Result<std::vector<VulkanDevice>> list_vulkan_devices() {
   Instance instance;
   AC_TRY_STATUS(instance.open());
-  const auto enumerate =
-      instance.function<PFN_vkEnumeratePhysicalDevices>("vkEnumeratePhysicalDevices");
-  const auto properties_of =
-      instance.function<PFN_vkGetPhysicalDeviceProperties>("vkGetPhysicalDeviceProperties");
-  const auto memory_of = instance.function<PFN_vkGetPhysicalDeviceMemoryProperties>(
-      "vkGetPhysicalDeviceMemoryProperties");
-  if (enumerate == nullptr || properties_of == nullptr || memory_of == nullptr) {
-    return fail(ErrorCode::kIo, "the Vulkan loader lacks functions of version 1.0");
-  }
   uint32_t count = 0;
-  VkResult result = enumerate(instance.handle(), &count, nullptr);
+  VkResult result = instance.vk.EnumeratePhysicalDevices(instance.handle, &count, nullptr);
   std::vector<VkPhysicalDevice> handles(count);
-  if (result == VK_SUCCESS) result = enumerate(instance.handle(), &count, handles.data());
+  if (result == VK_SUCCESS) {
+    result = instance.vk.EnumeratePhysicalDevices(instance.handle, &count, handles.data());
+  }
   if (result != VK_SUCCESS && result != VK_INCOMPLETE) {
     return fail(ErrorCode::kIo, "vkEnumeratePhysicalDevices failed with {}",
                 static_cast<int>(result));
@@ -106,10 +65,12 @@ Result<std::vector<VulkanDevice>> list_vulkan_devices() {
 
   std::vector<VulkanDevice> devices;
   for (VkPhysicalDevice handle : handles) {
-    VkPhysicalDeviceProperties properties = {};
-    properties_of(handle, &properties);
+    VkPhysicalDeviceProperties2 all = {};
+    all.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
+    instance.vk.GetPhysicalDeviceProperties2(handle, &all);
+    const VkPhysicalDeviceProperties& properties = all.properties;
     VkPhysicalDeviceMemoryProperties memory = {};
-    memory_of(handle, &memory);
+    instance.vk.GetPhysicalDeviceMemoryProperties(handle, &memory);
     VulkanDevice device;
     device.name = properties.deviceName;
     device.kind = kind_name(properties.deviceType);

@@ -1,6 +1,7 @@
 // bench: how fast this machine reads a prompt and writes an answer with one model.
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -84,6 +85,31 @@ Result<Speed> measure(Engine& engine, int32_t n_prompt, int32_t n_decode, int32_
   return best;
 }
 
+struct Measured {
+  std::string backend;  // that answered, and on what
+  std::string architecture;
+  double load_s = 0;
+  Speed speed;
+};
+
+Result<Measured> measure_on(const std::string& backend, const std::string& path,
+                            std::optional<int32_t> level, EngineOptions options,
+                            const std::function<Result<Speed>(Engine& engine)>& measure_engine) {
+  AC_TRY(Checkpoint checkpoint, open_checkpoint(path));
+  if (level) AC_TRY_STATUS(set_checkpoint_level(checkpoint, *level));
+  options.backend = backend;
+  const auto begin = system_clock().now();
+  AC_TRY(const auto engine, Engine::load(std::move(checkpoint), options));
+  Measured made;
+  made.architecture = engine->config().architecture;
+  made.load_s = seconds_between(begin, system_clock().now());
+  AC_TRY(made.speed, measure_engine(*engine));
+  made.backend = engine->backend_name();
+  const std::string_view device = engine->device();
+  if (!device.empty()) made.backend += fmt::format(" on {}", device);
+  return made;
+}
+
 Result<int> run(const Invocation& invocation) {
   const auto path = invocation.value("--model");
   if (!path) return usage_error(invocation.verb(), "expected --model FILE");
@@ -92,21 +118,33 @@ Result<int> run(const Invocation& invocation) {
   AC_TRY(const int64_t n_decode, invocation.integer("--decode-tokens", 128, 1, kMaxTokens));
   AC_TRY(const int64_t n_runs, invocation.integer("--repeat", 3, 1, 1000));
   AC_TRY(const Settings settings, invocation.load_settings());
-  AC_TRY(Checkpoint checkpoint, open_checkpoint(*path));
   EngineOptions options = engine_options(settings);
+  std::optional<int32_t> level;
   if (invocation.has("--level")) {
-    AC_TRY(const int64_t level, invocation.integer("--level", 0, 0, kFullLevel));
-    AC_TRY_STATUS(set_checkpoint_level(checkpoint, static_cast<int32_t>(level)));
+    AC_TRY(const int64_t given, invocation.integer("--level", 0, 0, kFullLevel));
+    level = static_cast<int32_t>(given);
   }
-  AC_TRY(const ModelCost cost, model_cost(checkpoint));
+  ModelCost cost;
+  {
+    AC_TRY(Checkpoint checkpoint, open_checkpoint(*path));
+    if (level) AC_TRY_STATUS(set_checkpoint_level(checkpoint, *level));
+    AC_TRY(cost, model_cost(checkpoint));
+  }
   if (options.n_threads == 0) options.n_threads = cpu::allowed_cores().usable;
   if (options.n_context == 0) options.n_context = static_cast<int32_t>(n_prompt + n_decode + 1);
   watch_interrupts();
-  const auto begin = system_clock().now();
-  AC_TRY(const auto engine, Engine::load(std::move(checkpoint), options));
-  const double load_s = seconds_between(begin, system_clock().now());
-  AC_TRY(const Speed speed, measure(*engine, static_cast<int32_t>(n_prompt),
-                                    static_cast<int32_t>(n_decode), static_cast<int32_t>(n_runs)));
+  const auto measure_engine = [&](Engine& engine) {
+    return measure(engine, static_cast<int32_t>(n_prompt), static_cast<int32_t>(n_decode),
+                   static_cast<int32_t>(n_runs));
+  };
+  AC_TRY(const Measured chosen,
+         measure_on(options.backend, *path, level, options, measure_engine));
+  // Beside a device the CPU, so that one sees what it brings.
+  std::optional<Measured> beside;
+  if (!chosen.backend.starts_with("cpu")) {
+    AC_TRY(beside, measure_on("cpu", *path, level, options, measure_engine));
+  }
+  const Speed& speed = chosen.speed;
   cpu::ThreadTeam team({.n_threads = options.n_threads});
   AC_TRY(const double roof_gb_per_s, cpu::read_bandwidth_gb_per_s(team));
   const double gb_per_s =
@@ -114,12 +152,12 @@ Result<int> run(const Invocation& invocation) {
   if (invocation.has("--json")) {
     OrderedJson object;
     object["model"] = *path;
-    object["architecture"] = engine->config().architecture;
-    object["backend"] = engine->backend_name();
+    object["architecture"] = chosen.architecture;
+    object["backend"] = chosen.backend;
     object["threads"] = options.n_threads;
     object["prompt_tokens"] = n_prompt;
     object["decode_tokens"] = n_decode;
-    object["load_s"] = load_s;
+    object["load_s"] = chosen.load_s;
     object["prefill_tokens_per_s"] = speed.prefill_tokens_per_s;
     object["decode_tokens_per_s"] = speed.decode_tokens_per_s;
     object["bytes_per_token"] = cost.bytes_per_token;
@@ -127,18 +165,27 @@ Result<int> run(const Invocation& invocation) {
     object["decode_weight_gb_per_s"] = gb_per_s;
     object["read_bandwidth_gb_per_s"] = roof_gb_per_s;
     object["bandwidth_share"] = gb_per_s / roof_gb_per_s;
+    if (beside) {
+      object["beside"] = OrderedJson{{"backend", beside->backend},
+                                     {"prefill_tokens_per_s", beside->speed.prefill_tokens_per_s},
+                                     {"decode_tokens_per_s", beside->speed.decode_tokens_per_s}};
+    }
     output().write_line(json_line(object));
     return 0;
   }
   print("model    {} ({}), {:.1f} M weights, {:.1f} MB read per token\n", *path,
-        engine->config().architecture, static_cast<double>(cost.parameters) / 1e6,
+        chosen.architecture, static_cast<double>(cost.parameters) / 1e6,
         static_cast<double>(cost.bytes_per_token) / 1e6);
-  print("backend  {}, {} threads\n", engine->backend_name(), options.n_threads);
-  print("load     {:.3f} s\n", load_s);
+  print("backend  {}, {} threads\n", chosen.backend, options.n_threads);
+  print("load     {:.3f} s\n", chosen.load_s);
   print("prefill  {:.1f} tok/s ({} tokens)\n", speed.prefill_tokens_per_s, n_prompt);
   print("decode   {:.1f} tok/s ({} tokens), weights read at {:.1f} of {:.1f} GB/s ({:.0f} %)\n",
         speed.decode_tokens_per_s, n_decode, gb_per_s, roof_gb_per_s,
         100 * gb_per_s / roof_gb_per_s);
+  if (beside) {
+    print("beside   {}: prefill {:.1f} tok/s, decode {:.1f} tok/s\n", beside->backend,
+          beside->speed.prefill_tokens_per_s, beside->speed.decode_tokens_per_s);
+  }
   return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "runtime/cli/verbs.h"
 #include "runtime/core/file.h"
 #include "runtime/core/json.h"
+#include "runtime/engine/backend_choice.h"
 #include "runtime/route/remote_pool.h"
 #include "shaders/vulkan_devices.h"
 
@@ -95,12 +96,12 @@ void look_at_cpu(std::vector<Finding>& findings, const Settings& settings) {
        bandwidth.has_value()});
 }
 
-// Listed so that a user sees what the driver offers; answers come from the CPU all the same.
+// What the drivers offer, and what would answer.
 void look_at_vulkan(std::vector<Finding>& findings) {
   const auto devices = list_vulkan_devices();
   if (!devices) {
     findings.push_back({"vulkan", OrderedJson{{"error", devices.error().message}},
-                        fmt::format("{}; answers come from the CPU", devices.error().message)});
+                        devices.error().message});
     return;
   }
   OrderedJson list = OrderedJson::array();
@@ -110,13 +111,34 @@ void look_at_vulkan(std::vector<Finding>& findings) {
                                {"kind", device.kind},
                                {"api_version", device.api_version},
                                {"memory_bytes", device.memory_bytes}});
-    text += fmt::format("{} ({}, Vulkan {}, {:.1f} GiB), ", device.name, device.kind,
-                        device.api_version,
+    text += fmt::format("{}{} ({}, Vulkan {}, {:.1f} GiB)", text.empty() ? "" : ", ", device.name,
+                        device.kind, device.api_version,
                         static_cast<double>(device.memory_bytes) / (1024.0 * 1024.0 * 1024.0));
   }
-  text += devices->empty() ? "no device; answers come from the CPU"
-                           : "not used yet: answers come from the CPU";
+  if (devices->empty()) text = "no device";
   findings.push_back({"vulkan", OrderedJson{{"devices", list}}, text});
+}
+
+// The backend that local answers come from, and why.
+void look_at_choice(std::vector<Finding>& findings, const Settings& settings) {
+  const EngineOptions engine = engine_options(settings);
+  if (engine.backend == "cpu") {
+    findings.push_back({"backend", OrderedJson{{"name", "cpu"}, {"why", "as [engine] backend says"}},
+                        "cpu, as [engine] backend says"});
+    return;
+  }
+  const auto choice = choose_vulkan({.n_threads = engine.n_threads,
+                                     .device = engine.device,
+                                     .choices_file = engine.choices_file},
+                                    engine.backend == "vulkan");
+  if (!choice) {
+    findings.push_back({"backend", OrderedJson{{"error", choice.error().message}},
+                        choice.error().message, false});
+    return;
+  }
+  const std::string name(choice->backend->name());
+  findings.push_back({"backend", OrderedJson{{"name", name}, {"why", choice->why}},
+                      fmt::format("{}: {}", name, choice->why)});
 }
 
 void look_at_zoo(std::vector<Finding>& findings, const Settings& settings) {
@@ -173,6 +195,7 @@ Result<int> run(const Invocation& invocation) {
   std::vector<Finding> findings;
   look_at_cpu(findings, settings);
   look_at_vulkan(findings);
+  look_at_choice(findings, settings);
   look_at_zoo(findings, settings);
   look_at_remote(findings, settings);
   const bool all_ok =

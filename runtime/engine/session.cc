@@ -92,6 +92,9 @@ class EngineImpl final : public Engine {
   std::string_view backend_name() const override {
     return backend_ != nullptr ? backend_->name() : "none";
   }
+  std::string_view device() const override {
+    return backend_ != nullptr ? backend_->device() : std::string_view();
+  }
   std::optional<int32_t> level() const override {
     return has_levels() ? std::optional(level_) : std::nullopt;
   }

@@ -131,6 +131,8 @@ class Engine {
     return fail(ErrorCode::kInvalidArgument, "level {} of a model of one precision", level);
   }
 
+  // What it runs on, as Backend::device.
+  virtual std::string_view device() const { return {}; }
   // How it reads text; outlives it, and may be used by other threads meanwhile. nullptr: it does not
   // say.
   virtual std::shared_ptr<const ModelText> text() const { return nullptr; }
