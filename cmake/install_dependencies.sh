@@ -3,11 +3,11 @@
 # usage: install_dependencies.sh [build|test|browser|cross]...   (default: build)
 set -euo pipefail
 
-build=(cmake g++ ninja-build pkg-config libarchive-dev libboost1.81-dev libcli11-dev libcurl4-openssl-dev libedit-dev
+build=(cmake g++ glslang-tools ninja-build pkg-config libarchive-dev libboost1.81-dev libcli11-dev libcurl4-openssl-dev libedit-dev
        libfmt-dev libgtest-dev libgmock-dev libinih-dev liblapacke-dev libopenblas-dev libpcre2-dev libspdlog-dev
        libsqlite3-dev libssl-dev libtbb-dev libutf8proc-dev libvulkan-dev libxxhash-dev nlohmann-json3-dev)
-# Tests: sanitised fuzz targets (clang), the oracle for chat templates (jinja2), what the Python hook plugs into (httpx), the faulty server (openssl, python3).
-test=(clang-14 libclang-rt-14-dev python3 python3-httpx python3-jinja2 openssl binutils)
+# Tests: a Vulkan device in software with its validation layer (mesa), sanitised fuzz targets (clang), the oracle for chat templates (jinja2), what the Python hook plugs into (httpx), the faulty server (openssl, python3).
+test=(clang-14 libclang-rt-14-dev mesa-vulkan-drivers vulkan-validationlayers python3 python3-httpx python3-jinja2 openssl binutils)
 # The server's page is tested in it.
 browser=(chromium)
 # The AArch64 preset.
