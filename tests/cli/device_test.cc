@@ -2,6 +2,8 @@
 // anywhere (llvmpipe); without it there is little to see.
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/cli/command.h"
 
 namespace ac::test {
