@@ -2,7 +2,9 @@
 // turn A B A B, and prints the medians and the median of the ratios pair by pair as a Markdown table.
 //
 // usage: node bench/compare.mjs --modules DIR/node_modules --models a.gguf,b.gguf [--binary FILE] [--threads 1,2]
-//                               [--isa avx2,avx512,amx] [--prompt 512] [--decode 128] [--rounds 3]
+//                               [--isa avx2,avx512,amx] [--prompt 512] [--decode 128] [--rounds 3] [--device NAME]
+//
+// --device: on the Vulkan device of that name ("llvmpipe" is the processor in disguise), on both sides.
 //
 // Each process is confined to as many cores as it has threads. llama.cpp runs in a bare process of its own
 // (peer_llama_cpp), with the one of the package's libraries that stands beside our instruction set.
@@ -13,7 +15,7 @@ import { fileURLToPath } from "node:url";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const options = { binary: path.join(here, "../build/release/runtime/cli/agentcompress"), modules: "", models: "",
-                  threads: "1,2", isa: "avx2,avx512,amx", prompt: "512", decode: "128", rounds: "3" };
+                  threads: "1,2", isa: "avx2,avx512,amx", prompt: "512", decode: "128", rounds: "3", device: "" };
 for (let i = 2; i < process.argv.length; i += 2) {
   const key = process.argv[i].replace(/^--/, "");
   if (!(key in options) || i + 1 >= process.argv.length) {
@@ -29,7 +31,8 @@ if (!options.models) {
 
 // Which of llama.cpp's builds stands beside which of our instruction sets.
 const peerLibrary = { scalar: "x64", avx2: "haswell", avx_vnni: "alderlake", avx512: "icelake", amx: "sapphirerapids" };
-const peerFolder = path.join(options.modules, "@node-llama-cpp/linux-x64/bins/linux-x64");
+const build = options.device ? "linux-x64-vulkan" : "linux-x64";
+const peerFolder = path.join(options.modules, `@node-llama-cpp/${build}/bins/${build}`);
 const peerBinary = path.join(path.dirname(options.binary), "../../bench/peer_llama_cpp");
 const hasPeer = options.modules !== "" && existsSync(peerFolder);
 
@@ -46,14 +49,18 @@ console.log(`| model | threads | instruction set | prefill, ours | llama.cpp | r
 console.log(`|---|---|---|---|---|---|---|---|---|---|`);
 for (const model of options.models.split(",")) {
   for (const threads of options.threads.split(",").map(Number)) {
-    for (const isa of options.isa.split(",")) {
+    for (const isa of options.device ? [options.device] : options.isa.split(",")) {
+      const [ourArguments, ourVariables] = options.device ? [["--backend", "vulkan", "--device", options.device], {}] : [[], { AC_FORCE_ISA: isa }];
+      const [peerLibraries, peerVariables] = options.device
+        ? ["libggml-cpu-haswell.so+libggml-vulkan.so", options.device === "llvmpipe" ? { GGML_VK_VISIBLE_DEVICES: "0" } : {}]
+        : [`libggml-cpu-${peerLibrary[isa]}.so`, {}];
       const ours = [], peer = [];
       for (let round = 0; round < Number(options.rounds); round++) {
         ours.push(confined(threads, options.binary, ["bench", "--model", model, "--threads", String(threads), "--prompt-tokens", options.prompt,
-                           "--decode-tokens", options.decode, "--repeat", "1", "--json"], { AC_FORCE_ISA: isa }));
+                           "--decode-tokens", options.decode, "--repeat", "1", "--json", ...ourArguments], ourVariables));
         if (hasPeer) {
-          peer.push(confined(threads, peerBinary, ["speed", peerFolder, `libggml-cpu-${peerLibrary[isa]}.so`, model, String(threads),
-                             options.prompt, options.decode, "1"], {}));
+          peer.push(confined(threads, peerBinary, ["speed", peerFolder, peerLibraries, model, String(threads),
+                             options.prompt, options.decode, "1"], peerVariables));
         }
       }
       const column = (list, key) => list.map((entry) => entry[key]);
@@ -63,7 +70,7 @@ for (const model of options.models.split(",")) {
         const ratio = median(ours.map((entry, i) => entry[key] / peer[i][key]));
         return `${number(mine)} | ${number(median(column(peer, key)))} | **${ratio.toFixed(2)}x**`;
       };
-      const share = median(column(ours, "bandwidth_share") .map((value) => value ?? NaN));
+      const share = options.device ? NaN : median(column(ours, "bandwidth_share").map((value) => value ?? NaN));
       console.log(`| ${path.basename(model, ".gguf")} | ${threads} | ${isa} | ${cell("prefill_tokens_per_s")} | ${cell("decode_tokens_per_s")} | ${Number.isFinite(share) ? Math.round(share * 100) + " %" : "–"} |`);
     }
   }

@@ -10,7 +10,8 @@
 //
 // usage: peer_llama_cpp start LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS ID...
 //        peer_llama_cpp speed LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS N_PROMPT N_DECODE N_RUNS
-//        e.g. CPU_LIBRARY libggml-cpu-sapphirerapids.so
+//        e.g. CPU_LIBRARY libggml-cpu-sapphirerapids.so; or libggml-cpu-icelake.so+libggml-vulkan.so for a device
+//        (GGML_VK_VISIBLE_DEVICES=0 where that is a processor in disguise)
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -79,12 +80,13 @@ struct Peer {
     llama = open_library(folder, "libllama");
     find<void(void (*)(int, const char*, void*), void*)>(llama, "llama_log_set")(
         [](int, const char*, void*) {}, nullptr);
-    const std::string cpu = folder / cpu_library;
+    const std::string libraries = cpu_library;
+    const size_t plus = std::min(libraries.find('+'), libraries.size());
+    const std::string cpu = folder / libraries.substr(0, plus);
     ggml_cpu = dlopen(cpu.c_str(), RTLD_NOW | RTLD_GLOBAL);
     if (ggml_cpu == nullptr) give_up(dlerror());
-    if (find<void*(const char*)>(ggml, "ggml_backend_load")(cpu.c_str()) == nullptr) {
-      give_up(cpu + " cannot be used here");
-    }
+    load_backend(cpu);
+    if (plus < libraries.size()) load_backend(folder / libraries.substr(plus + 1));
     const Blob model_params = find<Blob()>(llama, "llama_model_default_params")();
     model = find<void*(const char*, Blob)>(llama, "llama_model_load_from_file")(file, model_params);
     if (model == nullptr) give_up(std::string("cannot load ") + file);
@@ -93,6 +95,12 @@ struct Peer {
     context = find<void*(void*, Blob)>(llama, "llama_init_from_model")(model, context_params);
     if (context == nullptr) give_up("no context");
     find<void(void*, int, int)>(llama, "llama_set_n_threads")(context, n_threads, n_threads);
+  }
+
+  void load_backend(const std::string& path) {
+    if (find<void*(const char*)>(ggml, "ggml_backend_load")(path.c_str()) == nullptr) {
+      give_up(path + " cannot be used here");
+    }
   }
 
   void keep_threads(int n_threads) {
