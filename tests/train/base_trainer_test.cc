@@ -265,6 +265,23 @@ TEST_F(BaseTrainerTest, BeginsWithTheWeightsOfAFile) {
                      {.out_path = path("fourth")}).has_value());
 }
 
+// Another vocabulary begins with what the first one knew of the same text.
+TEST_F(BaseTrainerTest, LearnsAnotherVocabularyAnew) {
+  ASSERT_TRUE(train(recipe_of(kRecipe), {.out_path = path("first")}).has_value());
+  const std::string begins = replaced(
+      replaced(kRecipe, "[model]\n", "[model]\nstart = " + path("first") + "\n"), "vocab = 280",
+      "vocab = 300\naligned = yes\nrelearn = yes");
+  const auto report = train(recipe_of(begins), {.out_path = path("second")});
+  ASSERT_TRUE(report.has_value()) << report.error().message;
+  const auto first_loss = [&](const char* name) {
+    return parse_log_lines(bytes(path(name) + ".log.jsonl"), "log").value()[0].loss;
+  };
+  EXPECT_LT(first_loss("second"), first_loss("first"));
+  EXPECT_FALSE(parse_base_recipe(replaced(kRecipe, "vocab = 280", "vocab = 280\nrelearn = yes"), "r.ini")
+                   .has_value())
+      << "there is nothing to take embeddings from";
+}
+
 TEST_F(BaseTrainerTest, DamagedStatesAreErrors) {
   BaseTrainOptions options{.out_path = path("a")};
   StopAfter stop(1, &options);

@@ -95,6 +95,59 @@ TEST(BpeTrainer, TheTokenizerReadsItAndGivesBackAnyBytes) {
   EXPECT_EQ(tokenizer->token_bytes(*tokenizer->eos(), true), "<|im_end|>");
 }
 
+// " drift", "drift" and "Drift" are cut at the same places, so that only their first tokens differ.
+TEST(BpeTrainer, AlignedWordsAreCutAlike) {
+  Rng rng(3);
+  std::vector<std::string> words;
+  for (int i = 0; i < 300; ++i) {
+    std::string word;
+    for (uint64_t n = 2 + rng.below(3); n > 0; --n) {
+      word += "bdfglmnprst"[rng.below(11)];
+      word += "aeiou"[rng.below(5)];
+    }
+    words.push_back(word);
+  }
+  const auto raised = [](std::string word) {
+    word[0] = static_cast<char>(word[0] - 'a' + 'A');
+    return word;
+  };
+  std::vector<std::string> texts;
+  for (int i = 0; i < 3000; ++i) {
+    const std::string& word = words[rng.below(words.size())];
+    texts.push_back(fmt::format("{} {},{} {}", word, word, word, raised(word)));
+    texts.push_back(raised(word));
+  }
+  const auto shape = [](const Tokenizer& tokenizer, const std::string& text) {
+    // Where tokens end, from the end of the text.
+    std::vector<size_t> ends;
+    size_t left = text.size();
+    for (const int32_t id : tokenizer.encode(text)) {
+      ends.push_back(left);
+      left -= tokenizer.token_bytes(id).size();
+    }
+    ends.erase(ends.begin());  // the first token may be longer by a space
+    return ends;
+  };
+  const auto n_unlike = [&](const Tokenizer& tokenizer) {
+    int n = 0;
+    for (const std::string& word : words) {
+      const auto plain = shape(tokenizer, word);
+      n += shape(tokenizer, " " + word) != plain || shape(tokenizer, raised(word)) != plain ||
+           shape(tokenizer, " " + raised(word)) != plain;
+    }
+    return n;
+  };
+  const auto aligned = tokenizer_of(trained(texts, {.n_vocab = 900, .aligned = true}));
+  EXPECT_LE(n_unlike(*aligned), 3);
+  EXPECT_GT(n_unlike(*tokenizer_of(trained(texts, {.n_vocab = 900}))), 60) << "as plain BPE does it";
+  for (const std::string& text : {std::string("  two  spaces\n\nÅse DFT-3 don't 12"), texts[7]}) {
+    EXPECT_EQ(aligned->decode(aligned->encode(text)), text);
+  }
+  std::ranges::reverse(texts);
+  EXPECT_EQ(trained(texts, {.n_vocab = 900, .aligned = true}).merges,
+            trained(texts, {.n_vocab = 900, .aligned = true}).merges);
+}
+
 TEST(BpeTrainer, TheChatTemplateIsChatMl) {
   Checkpoint checkpoint;
   write_tokenizer(trained({"x"}, {.n_vocab = 259}), &checkpoint);
