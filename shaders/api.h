@@ -19,6 +19,8 @@ Result<Api> loader_api();
 #define AC_VK_INSTANCE_FUNCTIONS(X)       \
   X(DestroyInstance)                      \
   X(EnumeratePhysicalDevices)             \
+  X(EnumerateDeviceExtensionProperties)   \
+  X(GetPhysicalDeviceFeatures2)           \
   X(GetPhysicalDeviceProperties2)         \
   X(GetPhysicalDeviceMemoryProperties)    \
   X(GetPhysicalDeviceQueueFamilyProperties) \

@@ -76,6 +76,8 @@ class VulkanBackend final : public Backend {
     size_t product_begin = 0, product_end = 0;
     // They went into another value instead (add); done again where somebody reads this one.
     std::vector<Dispatch> owed = {};
+    Span in_bytes = {};      // what quantise.comp made of it; empty: nothing yet
+    size_t bytes_depth = 0;  // scopes that were open then
     std::optional<uint64_t> at_host = {};  // in results_, after the step
     uint64_t bytes() const { return n_rows * n_cols * sizeof(float); }
   };
@@ -129,7 +131,8 @@ class VulkanBackend final : public Backend {
   void elementwise(Op op, Span out, Span a, Span b, uint64_t n, float number, uint32_t n_cols = 0,
                    uint32_t rows_at = 0, bool reads_state = false);
   void record_product(const Matrix& matrix, Span x, Span y, uint64_t n_tokens, const Region& bias,
-                      size_t bias_size, bool adds);
+                      size_t bias_size, bool adds, bool in_bytes);
+  Span in_bytes(Value x);
   uint32_t angles_of_step(RopeId id);
   std::string_view with_sums(std::string_view subgroup, std::string_view shared) const {
     return has_subgroup_sums_ ? subgroup : shared;
@@ -150,6 +153,7 @@ class VulkanBackend final : public Backend {
   std::unique_ptr<Recorder> recorder_;
   std::optional<WeightStore> weights_;
   bool has_subgroup_sums_ = false;
+  bool uses_dots_ = false;
   uint32_t lanes_ = 32;  // invocations of workgroups that sum
 
   std::vector<Rope> ropes_;

@@ -26,6 +26,7 @@ Status VulkanBackend::open() {
   recorder_ = std::make_unique<Recorder>(*device_, *commands_, *pipelines_);
   const DeviceFacts& facts = device_->facts();
   has_subgroup_sums_ = options_.uses_subgroups && facts.has_subgroup_sums;
+  uses_dots_ = facts.has_integer_dot && options_.uses_integer_dot.value_or(facts.is_dot_fast);
   // Where the device is the CPU a workgroup is one vector; elsewhere half as many are too few to hide
   // the way to memory.
   const bool is_cpu = facts.type == VK_PHYSICAL_DEVICE_TYPE_CPU;
@@ -162,6 +163,9 @@ void VulkanBackend::end_scope() {
   arena_used_ = scopes_.back().arena_used;
   values_.resize(scopes_.back().n_values);
   scopes_.pop_back();
+  for (Slot& each : values_) {
+    if (each.bytes_depth > scopes_.size()) each.in_bytes = {};
+  }
 }
 
 uint32_t VulkanBackend::state_words(size_t n) {
@@ -187,6 +191,7 @@ Span VulkanBackend::change_span(Value value) {
   Slot& changed = slot(value);
   pay(changed);
   changed.product_begin = changed.product_end = 0;
+  changed.in_bytes = {};
   return span_of(changed);
 }
 

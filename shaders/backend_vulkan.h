@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/core/backend.h"
@@ -21,6 +22,9 @@ struct VulkanOptions {
   // one. Devices that are the CPU in disguise are used only when they are named.
   std::string device;
   bool uses_subgroups = true;  // false: sums within a workgroup go through shared memory
+  // Products of few tokens with activations in bytes, where weights are q8_0 or q4_0: as the CPU's kernels
+  // do it. By default where the device has an instruction for it.
+  std::optional<bool> uses_integer_dot = {};
   // Fills memory of activations with NaN before it is used; for tests.
   bool poison_memory = false;
   bool validate = false;       // loads the Khronos validation layer with synchronisation checks

@@ -145,7 +145,34 @@ Result<VkPhysicalDevice> Device::choose(const VulkanOptions& options) {
               names.empty() ? "none" : names);
 }
 
+void Device::look_for_integer_dot(VkPhysicalDevice physical) {
+  uint32_t count = 0;
+  const auto extensions_of = instance_vk_.EnumerateDeviceExtensionProperties;
+  if (extensions_of(physical, nullptr, &count, nullptr) != VK_SUCCESS) return;
+  std::vector<VkExtensionProperties> all(count);
+  if (extensions_of(physical, nullptr, &count, all.data()) != VK_SUCCESS) return;
+  const bool is_there = std::any_of(all.begin(), all.end(), [](const VkExtensionProperties& each) {
+    return std::string_view(each.extensionName) == VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME;
+  });
+  if (!is_there) return;
+  VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot = {};
+  dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR;
+  VkPhysicalDeviceFeatures2 features = {};
+  features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
+  features.pNext = &dot;
+  instance_vk_.GetPhysicalDeviceFeatures2(physical, &features);
+  VkPhysicalDeviceShaderIntegerDotProductPropertiesKHR speeds = {};
+  speeds.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR;
+  VkPhysicalDeviceProperties2 properties = {};
+  properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
+  properties.pNext = &speeds;
+  instance_vk_.GetPhysicalDeviceProperties2(physical, &properties);
+  facts_.has_integer_dot = dot.shaderIntegerDotProduct == VK_TRUE;
+  facts_.is_dot_fast = speeds.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
+}
+
 Status Device::make_device(VkPhysicalDevice physical) {
+  look_for_integer_dot(physical);
   instance_vk_.GetPhysicalDeviceMemoryProperties(physical, &memory_);
   uint32_t count = 0;
   instance_vk_.GetPhysicalDeviceQueueFamilyProperties(physical, &count, nullptr);
@@ -168,6 +195,16 @@ Status Device::make_device(VkPhysicalDevice physical) {
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
   info.queueCreateInfoCount = 1;
   info.pQueueCreateInfos = &queue;
+  // Nothing is asked for that no shader needs: drivers have been seen that fail on it.
+  const char* const extension = VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME;
+  VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot = {};
+  dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR;
+  dot.shaderIntegerDotProduct = VK_TRUE;
+  if (facts_.has_integer_dot) {
+    info.enabledExtensionCount = 1;
+    info.ppEnabledExtensionNames = &extension;
+    info.pNext = &dot;
+  }
   AC_TRY_STATUS(vk_check("vkCreateDevice",
                          instance_vk_.CreateDevice(physical, &info, nullptr, &device_)));
   AC_TRY(vk_, device_functions(instance_vk_, device_));

@@ -19,6 +19,8 @@ struct DeviceFacts {
   uint64_t offset_alignment = 256;
   uint32_t max_invocations = 128;  // of a workgroup
   uint32_t max_groups = 65535;     // of a dispatch, in one direction
+  bool has_integer_dot = false;  // of four bytes in a word
+  bool is_dot_fast = false;      // by an instruction
   // One memory for all: what shaders read can be written by the host.
   bool is_unified = false;
 };
@@ -43,6 +45,7 @@ class Device {
   Status make_instance(const VulkanOptions& options);
   Result<VkPhysicalDevice> choose(const VulkanOptions& options);
   Status make_device(VkPhysicalDevice physical);
+  void look_for_integer_dot(VkPhysicalDevice physical);
 
   Api api_;
   VkInstance instance_ = nullptr;

@@ -13,7 +13,8 @@
 namespace ac::vulkan {
 namespace {
 
-constexpr double kMostError = 1e-4;  // of the f16 cache, about 1e-7; wrong answers are about 1
+// A cache in f16 costs about 1e-7, activations in bytes 1e-4; wrong answers are about 1.
+constexpr double kMostError = 5e-3;
 
 // A matrix as it is and as the numbers that it stands for.
 struct TestMatrix {

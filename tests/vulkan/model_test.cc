@@ -64,6 +64,20 @@ TEST_F(VulkanModel, LevelsOfNestedOnes) {
   }
 }
 
+// Activations in bytes are what the CPU's kernels have, too.
+TEST_F(VulkanModel, LogitsWithActivationsInBytes) {
+  for (const WeightFormat format : {WeightFormat::kQ8_0, WeightFormat::kQ4_0}) {
+    const Checkpoint checkpoint = random_model({.family = "llama", .seed = 14, .format = format});
+    const std::vector<int32_t> tokens = random_tokens(24, 100, 3);
+    const auto got = run_logits(checkpoint, **make_vulkan(true, true), tokens, {.chunk = 1});
+    ASSERT_TRUE(got) << got.error().message;
+    const std::vector<double> expected = reference_logits(checkpoint, tokens);
+    const double error = nmse(std::span<const float>(*got), std::span<const double>(expected));
+    EXPECT_LE(error, 2e-3);
+    EXPECT_GT(error, 1e-7) << "were they in bytes?";
+  }
+}
+
 // A program that is replayed computes what it computed when it was recorded.
 TEST_F(VulkanModel, ReplayChangesNothing) {
   const Checkpoint checkpoint = random_model({.family = "llama", .seed = 10});

@@ -64,6 +64,47 @@ TEST_P(VulkanTest, MultipliesThinAndLongOnes) {
   }
 }
 
+// The same arithmetic by hand: blocks of 32 activations in bytes, whole sums, then scales.
+TEST_P(VulkanTest, MultipliesBytes) {
+  device_ = std::move(*make_vulkan(GetParam(), true));
+  constexpr int64_t kIn = 96, kOut = 75;
+  const Weight& table = random(WeightFormat::kF32, 97, kIn);
+  const WeightId in = load(table);
+  for (const WeightFormat format : {WeightFormat::kQ8_0, WeightFormat::kQ4_0}) {
+    const Weight& weight = random(format, kOut, kIn, 0.1);
+    const WeightId w = load(weight);
+    std::vector<float> values(kIn);
+    for (const int32_t n_tokens : {1, 2, 3, 8}) {
+      batch(n_tokens);
+      std::vector<double> rounded, expected;
+      for (const int32_t token : tokens_) {
+        const auto* x = reinterpret_cast<const float*>(table.bytes.data()) + token * kIn;
+        for (int64_t block = 0; block < kIn; block += 32) {
+          float most = 0;
+          for (int64_t i = block; i < block + 32; ++i) most = std::max(most, std::fabs(x[i]));
+          for (int64_t i = block; i < block + 32; ++i) {
+            rounded.push_back(static_cast<double>(most / 127) *
+                              std::nearbyint(static_cast<double>(x[i] * (127 / most))));
+          }
+        }
+      }
+      for (size_t t = 0; t < tokens_.size(); ++t) {
+        for (size_t r = 0; r < kOut; ++r) {
+          cpu::codec(format).decode_row(weight.bytes.data() + r * (weight.bytes.size() / kOut),
+                                        values.data(), kIn);
+          double sum = 0;
+          for (size_t i = 0; i < kIn; ++i) sum += rounded[t * kIn + i] * static_cast<double>(values[i]);
+          expected.push_back(sum);
+        }
+      }
+      device_->begin_step({tokens_, positions_, slots_});
+      const Value y = device_->matmul(device_->embed(in), w);
+      ASSERT_TRUE(device_->end_step());
+      EXPECT_LE(nmse(device_->read(y), std::span<const double>(expected)), 1e-9) << n_tokens;
+    }
+  }
+}
+
 // What the shaders do not read becomes f16.
 TEST_P(VulkanTest, OtherFormatsBecomeHalves) {
   for (const WeightFormat format : {WeightFormat::kQ4_K, WeightFormat::kQ5_0}) {

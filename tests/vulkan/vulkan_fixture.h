@@ -25,9 +25,11 @@ inline std::string vulkan_device() {
 }
 
 // With the validation layer where it is installed.
-inline Result<std::unique_ptr<Backend>> make_vulkan(bool uses_subgroups = true) {
+// In f32, unless it is to use bytes.
+inline Result<std::unique_ptr<Backend>> make_vulkan(bool uses_subgroups = true, bool in_bytes = false) {
   vulkan::VulkanOptions options{.device = vulkan_device(),
                                 .uses_subgroups = uses_subgroups,
+                                .uses_integer_dot = in_bytes,
                                 .poison_memory = true,
                                 .validate = true};
   auto backend = vulkan::create_vulkan_backend(options);
