@@ -23,9 +23,19 @@ namespace {
 constexpr uint64_t kFileBytes = 1u << 20;
 constexpr double kRaceSeconds = 0.025;  // for each of the two
 // Of the shaders and the test: what was found out with others is not asked for.
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
+
+// Where a driver gets one way of computing wrong, a plainer one may be right: with and without products of
+// bytes and sums over subgroups.
+constexpr int kForms = 3;
+vulkan::VulkanOptions options_of(const std::string& device, int form) {
+  vulkan::VulkanOptions options{.device = device, .uses_subgroups = form < 2};
+  if (form > 0) options.uses_integer_dot = false;
+  return options;
+}
 
 struct Found {
+  int form = 0;
   std::string device;
   std::string problem;  // why it is not to be used at all; empty: its answers are right
   double speed = 0;     // times the CPU's
@@ -67,9 +77,9 @@ std::optional<Found> recalled(const BackendOptions& options) {
   const Json* entry = json_find(*json, key_of(options).c_str());
   if (entry == nullptr || !entry->is_object()) return std::nullopt;
   const auto device = json_string(*entry, "device"), problem = json_string(*entry, "problem");
-  const auto speed = json_number(*entry, "speed");
-  if (!device || !problem || !speed) return std::nullopt;
-  return Found{*device, *problem, *speed};
+  const auto speed = json_number(*entry, "speed"), form = json_number(*entry, "form");
+  if (!device || !problem || !speed || !form || !(*form >= 0 && *form < kForms)) return std::nullopt;
+  return Found{static_cast<int>(*form), *device, *problem, *speed};
 }
 
 void remember(const BackendOptions& options, const Found& found) {
@@ -78,7 +88,10 @@ void remember(const BackendOptions& options, const Found& found) {
   // One entry: what was found out with other drivers is of no use any more.
   const OrderedJson json = {
       {key_of(options),
-       {{"device", found.device}, {"problem", found.problem}, {"speed", found.speed}}}};
+       {{"form", found.form},
+        {"device", found.device},
+        {"problem", found.problem},
+        {"speed", found.speed}}}};
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(options.choices_file).parent_path(), ignored);
   if (const Status written = write_file(options.choices_file, json_line(json) + "\n"); !written) {
@@ -95,21 +108,26 @@ Result<double> speed_of(const vulkan::VulkanOptions& device, const BackendOption
 }
 
 // Backends of its own, which take their weights with them.
-Found find_out(const vulkan::VulkanOptions& device, const BackendOptions& options) {
+Found find_out(const BackendOptions& options) {
   Found found;
-  const auto tested = vulkan::create_vulkan_backend(device);
-  if (!tested) return {.device = {}, .problem = tested.error().message};
-  found.device = (*tested)->device();
-  if (const Status good = vulkan::self_test(**tested); !good) {
-    found.problem = good.error().message;
-    return found;
-  }
-  const auto speed = speed_of(device, options);
-  if (!speed) {
+  for (; found.form < kForms; ++found.form) {
+    const vulkan::VulkanOptions device = options_of(options.device, found.form);
+    const auto tested = vulkan::create_vulkan_backend(device);
+    if (!tested) {
+      found.problem = tested.error().message;
+      break;  // no device, whatever its form
+    }
+    found.device = (*tested)->device();
+    const Status good = vulkan::self_test(**tested);
+    const Result<double> speed = good ? speed_of(device, options) : Result<double>(good.error());
+    if (speed) {
+      found.problem.clear();
+      found.speed = *speed;
+      return found;
+    }
     found.problem = speed.error().message;
-  } else {
-    found.speed = *speed;
   }
+  found.form = 0;
   return found;
 }
 
@@ -162,11 +180,10 @@ std::string driver_fingerprint() {
 Result<BackendChoice> choose_vulkan(const BackendOptions& options, bool is_named) {
   // Without a driver there is no need to wake the loader.
   if (!is_named && driver_fingerprint().empty()) return the_cpu(options, "no Vulkan driver");
-  const vulkan::VulkanOptions device{.device = options.device};
   std::optional<Found> found = recalled(options);
   const bool is_known = found.has_value();
   if (!is_known) {
-    found = find_out(device, options);
+    found = find_out(options);
     remember(options, *found);
   }
   if (!found->problem.empty()) {
@@ -176,7 +193,7 @@ Result<BackendChoice> choose_vulkan(const BackendOptions& options, bool is_named
   }
   const std::string speed = fmt::format("{} is {:.2g} times as fast as the CPU", found->device, found->speed);
   if (!is_named && found->speed < kWorthADevice) return the_cpu(options, speed);
-  auto backend = vulkan::create_vulkan_backend(device);
+  auto backend = vulkan::create_vulkan_backend(options_of(options.device, found->form));
   if (backend) return BackendChoice{std::move(*backend), speed};
   if (!is_named) return the_cpu(options, backend.error().message);
   return backend.error();

@@ -386,7 +386,8 @@ TEST_P(VulkanEdges, RowsOfALargeMatrixAreNotMixedUp) {
       double first[kKinds] = {}, rest[kKinds] = {};
       for (size_t kind = 0; kind < kKinds; ++kind) {
         for (size_t c = 0; c < kCols; ++c) {
-          const auto quant = static_cast<int8_t>(few.bytes[kind * kRowBytes + c / 32 * kBlockBytes + 2 + c % 32]);
+          const size_t at = kind * kRowBytes + c / 32 * kBlockBytes + 2 + c % 32;
+          const auto quant = static_cast<int8_t>(few.bytes[at]);
           (c < 32 ? first : rest)[kind] += 0x1p-6 * quant * static_cast<double>(from[t * kCols + c]);
         }
       }
