@@ -8,7 +8,8 @@ constexpr uint64_t kFewTokens = 8;
 constexpr uint64_t kTile = 32;  // of matmul.comp
 constexpr uint64_t kBlockWeights = 32, kBlockWords = 10;  // of quantise.comp
 constexpr uint32_t kQuantiseLanes = 64;
-constexpr uint32_t kAdds = 7;  // the word of Push in product_io.glsl
+constexpr uint32_t kAdds = 7;   // the word of Push in product_io.glsl
+constexpr size_t kInput = 3;    // the binding of x there
 
 constexpr std::string_view kMatvec[] = {"matvec_f32", "matvec_f16", "matvec_bf16", "matvec_q8_0",
                                         "matvec_q4_0"};
@@ -69,14 +70,14 @@ void VulkanBackend::record_product(const Matrix& matrix, Span x, Span y, uint64_
     if (in_bytes) {
       const uint32_t n_rows = n <= 2 ? 4 : 2;
       const bool is_q8 = matrix.format == WeightFormat::kQ8_0;
-      dispatch.groups = {groups_of(window.n_rows, n_rows), 1, 1};
+      dispatch.groups = groups_for(groups_of(window.n_rows, n_rows));
       record(with_sums(is_q8 ? "matvec_dot_q8_0" : "matvec_dot_q4_0",
                        is_q8 ? "matvec_dot_shared_q8_0" : "matvec_dot_shared_q4_0"),
              {lanes_, n_rows, n}, dispatch);
       continue;
     }
     const uint32_t n_rows = n <= 2 ? 4 : 2;  // of a workgroup; more is more to compile
-    dispatch.groups = {groups_of(window.n_rows, n_rows), 1, 1};
+    dispatch.groups = groups_for(groups_of(window.n_rows, n_rows));
     record(with_sums(kMatvec[format], kMatvecShared[format]),
            {lanes_, n_rows, n, matrix.is_whole ? 1u : 0u}, dispatch);
   }
@@ -112,8 +113,11 @@ void VulkanBackend::add(Value x, Value y) {
   // Outside of scopes y may be read after the step.
   const bool is_tail = !scopes_.empty() && term.product_end > term.product_begin &&
                        term.product_end == program_.dispatches.size() && x.id != y.id;
-  if (is_tail) {
-    const auto tail = std::span(program_.dispatches).subspan(term.product_begin);
+  const auto tail = std::span(program_.dispatches).subspan(is_tail ? term.product_begin : program_.dispatches.size());
+  // Nor where workgroups would read what others have written already.
+  const bool reads_x = std::ranges::any_of(
+      tail, [&](const Dispatch& dispatch) { return dispatch.bindings[kInput].overlaps(out); });
+  if (is_tail && !reads_x) {
     term.owed.assign(tail.begin(), tail.end());
     term.product_begin = term.product_end = 0;
     for (Dispatch& dispatch : tail) {

@@ -190,6 +190,14 @@ Span VulkanBackend::read_span(Value value) {
 Span VulkanBackend::change_span(Value value) {
   Slot& changed = slot(value);
   pay(changed);
+  // What is owed is made from what was there.
+  for (Slot& each : values_) {
+    const bool reads = std::ranges::any_of(each.owed, [&](const Dispatch& dispatch) {
+      return std::ranges::any_of(dispatch.bindings,
+                                 [&](const Span& span) { return span.overlaps(span_of(changed)); });
+    });
+    if (reads && &each != &changed) pay(each);
+  }
   changed.product_begin = changed.product_end = 0;
   changed.in_bytes = {};
   return span_of(changed);
@@ -218,7 +226,7 @@ Status VulkanBackend::end_step() {
   AC_TRY_STATUS(status_);
   uint64_t result_bytes = 0;
   for (Slot& each : values_) {
-    if (each.is_read) continue;
+    if (each.is_read || each.bytes() == 0) continue;
     pay(each);
     each.at_host = result_bytes;
     program_.read_backs.push_back({span_of(each), result_bytes});

@@ -4,6 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "cache.glsl"
+#include "tanh.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 2) const uint PAIRS = 4;  // of a head's numbers, for each invocation
@@ -62,7 +63,7 @@ void main() {
       const uint key = keys + (base + j) * row_words;
       float score = 0.0;
       for (uint i = 0; i < n_pairs; ++i) score += dot(query[i], pair(key, i));
-      if (p.softcap > 0.0) score = p.softcap * tanh(clamp(score / p.softcap, -15.0, 15.0));
+      if (p.softcap > 0.0) score = p.softcap * safe_tanh(score / p.softcap);
       scores[j] = score;
     }
     barrier();

@@ -1,5 +1,8 @@
 #version 450
 // What looks at one number at a time, by OP; and rows picked from others.
+#extension GL_GOOGLE_include_directive : require
+#include "tanh.glsl"
+
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint OP = 0;
 const uint GATED_SILU = 0, GATED_GELU = 1, ADD = 2, SCALE = 3, SOFTCAP = 4, SELECT_ROWS = 5;
@@ -13,9 +16,6 @@ layout(push_constant) uniform Push {
   uint n_cols;   // SELECT_ROWS
   uint rows_at;  // in state
 } p;
-
-// Beyond 15 it is 1 in f32, and some devices overflow on the way.
-float safe_tanh(float x) { return tanh(clamp(x, -15.0, 15.0)); }
 
 void main() {
   const uint i = gl_WorkGroupID.y * gl_NumWorkGroups.x * gl_WorkGroupSize.x + gl_GlobalInvocationID.x;

@@ -21,7 +21,9 @@ vec4 input4(uint token, uint col) {
 }
 
 void main() {
-  const uint row0 = gl_WorkGroupID.x * ROWS;
+  // In two directions where a device has not so many workgroups in one.
+  const uint row0 = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * ROWS;
+  if (row0 >= p.n_rows) return;
   float sums[ROWS * COLS];
   [[unroll]] for (uint i = 0; i < ROWS * COLS; ++i) sums[i] = 0.0;
   for (uint u = gl_LocalInvocationID.x; u < p.units_per_row; u += gl_WorkGroupSize.x) {

@@ -20,7 +20,9 @@ int dot_of_bytes(uint a, uint b, spirv_literal int packed_format);
 const uint BLOCK_WORDS = 10;
 
 void main() {
-  const uint row0 = gl_WorkGroupID.x * ROWS;
+  // In two directions where a device has not so many workgroups in one.
+  const uint row0 = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * ROWS;
+  if (row0 >= p.n_rows) return;
   float sums[ROWS * COLS];
   [[unroll]] for (uint i = 0; i < ROWS * COLS; ++i) sums[i] = 0.0;
   const uint blocks = p.n_in / 32u;

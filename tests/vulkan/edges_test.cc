@@ -1,6 +1,7 @@
 // What verbs do at their edges: formats that are converted, shapes beyond one dispatch or one binding,
 // values that change or are used again after they went into a sum, nothing at all.
 #include <cstring>
+#include <optional>
 
 #include "cpu/formats/packed.h"
 #include "cpu/isa.h"
@@ -9,7 +10,7 @@
 namespace ac::test {
 namespace {
 
-// Transcendental functions of extreme arguments; devices may round them as they like.
+// Where transcendental functions count, which devices may round as they like; and a cache in f16.
 constexpr double kVerbError = 1e-6;
 
 class VulkanEdges : public VulkanTest {
@@ -328,7 +329,7 @@ TEST_P(VulkanEdges, CachesToTheirEnds) {
             }
             return made;
           },
-          format == KvFormat::kF32 ? kF32Error : kF16Error);
+          kVerbError);
     };
     batch(300);
     step("a prompt");

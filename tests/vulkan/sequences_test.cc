@@ -1,6 +1,7 @@
 // Whole models over many steps: several sequences at once, levels that change on the way, what ran before,
 // and each choice of a token against the CPU's.
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "cpu/backend_cpu.h"
@@ -135,8 +136,8 @@ TEST_P(VulkanSequences, SeveralAtOnce) {
     for (const auto& [i, n] : counts) {
       const size_t first = got[i].size() / static_cast<size_t>(kVocab);
       parts.push_back({.slot = static_cast<int32_t>(kSequences - 1 - i),
-                      .first = static_cast<int32_t>(first),
-                      .tokens = std::span(sequences[i]).subspan(first, n)});
+                       .first = static_cast<int32_t>(first),
+                       .tokens = std::span(sequences[i]).subspan(first, n)});
     }
     const std::vector<float> logits = step(*backend, model, parts);
     auto from = logits.begin();
