@@ -94,6 +94,7 @@ Result<DeviceBuffer*> Commands::staging(uint64_t size) {
 }
 
 Status Commands::upload(const DeviceBuffer& to, uint64_t offset, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return {};
   AC_CHECK(offset <= to.size() && bytes.size() <= to.size() - offset);
   if (to.mapped() != nullptr) {
     std::memcpy(to.mapped() + offset, bytes.data(), bytes.size());
@@ -114,6 +115,7 @@ Status Commands::upload(const DeviceBuffer& to, uint64_t offset, std::span<const
 }
 
 Status Commands::download(const DeviceBuffer& from, uint64_t offset, std::span<std::byte> bytes) {
+  if (bytes.empty()) return {};
   AC_CHECK(offset <= from.size() && bytes.size() <= from.size() - offset);
   if (from.mapped() != nullptr) {
     std::memcpy(bytes.data(), from.mapped() + offset, bytes.size());
