@@ -174,6 +174,18 @@ std::string driver_fingerprint() {
     text += fmt::format("{}{}:{}:{}", text.empty() ? "" : " ", file, static_cast<int64_t>(info.st_size),
                         static_cast<int64_t>(info.st_mtime));
   }
+  // A GPU that is plugged in later has a node there.
+  std::set<std::string> nodes;
+  for (const char* folder : {"/dev", "/dev/dri"}) {
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("renderD") || name.starts_with("nvidia")) nodes.insert(name);
+    }
+  }
+  for (const std::string& node : nodes) {
+    if (!text.empty()) text += " " + node;
+  }
   return text;
 }
 

@@ -21,7 +21,8 @@ inline constexpr double kWorthADevice = 1.2;
 // device and of its self-test; otherwise the CPU is chosen instead.
 Result<BackendChoice> choose_vulkan(const BackendOptions& options, bool is_named);
 
-// What the drivers of this machine are, as a text that changes when they do; empty: there are none.
+// What the drivers and devices of this machine are, as a text that changes when they do; empty: there are
+// no drivers.
 std::string driver_fingerprint();
 
 }  // namespace ac
