@@ -22,7 +22,7 @@ Result<Api> loader_api();
   X(EnumerateDeviceExtensionProperties)   \
   X(GetPhysicalDeviceFeatures2)           \
   X(GetPhysicalDeviceProperties2)         \
-  X(GetPhysicalDeviceMemoryProperties)    \
+  X(GetPhysicalDeviceMemoryProperties2)   \
   X(GetPhysicalDeviceQueueFamilyProperties) \
   X(CreateDevice)                         \
   X(GetDeviceProcAddr)

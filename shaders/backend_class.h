@@ -36,6 +36,7 @@ class VulkanBackend final : public Backend {
 
   std::string_view name() const override { return "vulkan"; }
   std::string_view device() const override { return device_->facts().name; }
+  std::optional<uint64_t> memory_free() const override { return device_->memory_free(); }
   Result<WeightId> load_matrix(const TensorView& view) override { return weights_->load_matrix(view); }
   uint64_t matrix_copy_bytes(const TensorView& view) const override {
     return WeightStore::bytes_of(view);

@@ -61,6 +61,7 @@ void VulkanBackend::record_product(const Matrix& matrix, Span x, Span y, uint64_
                      matrix.units_per_row,
                      bias_size > 0 ? 1u : 0u,
                      adds ? 1u : 0u};
+    dispatch.n_macs = uint64_t{matrix.n_in} * window.n_rows * n_tokens;
     if (n_tokens > kFewTokens) {
       dispatch.groups = {groups_of(window.n_rows, kTile), groups_of(n_tokens, kTile), 1};
       record(kMatmul[format], {}, dispatch);

@@ -27,6 +27,8 @@ struct VulkanOptions {
   std::optional<bool> uses_integer_dot = {};
   // Fills memory of activations with NaN before it is used; for tests.
   bool poison_memory = false;
+  // The most multiply-adds of a submission; nullopt: as program.h says.
+  std::optional<uint64_t> macs_per_submission = {};
   bool validate = false;       // loads the Khronos validation layer with synchronisation checks
   const Api* api = nullptr;    // nullptr: the loader's; tests put faults between
 };

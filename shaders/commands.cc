@@ -48,13 +48,20 @@ void Commands::release(VkCommandBuffer buffer) {
   device_.vk().FreeCommandBuffers(device_.handle(), pool_, 1, &buffer);
 }
 
-Status Commands::run(VkCommandBuffer buffer) {
+Status Commands::run(std::span<const VkCommandBuffer> buffers) {
   const DeviceFunctions& vk = device_.vk();
-  VkSubmitInfo info = {};
-  info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
-  info.commandBufferCount = 1;
-  info.pCommandBuffers = &buffer;
-  AC_TRY_STATUS(vk_check("vkQueueSubmit", vk.QueueSubmit(device_.queue(), 1, &info, fence_)));
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    VkSubmitInfo info = {};
+    info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
+    info.commandBufferCount = 1;
+    info.pCommandBuffers = &buffers[i];
+    const VkFence fence = i + 1 == buffers.size() ? fence_ : VK_NULL_HANDLE;
+    const Status submitted =
+        vk_check("vkQueueSubmit", vk.QueueSubmit(device_.queue(), 1, &info, fence));
+    if (submitted) continue;
+    vk.DeviceWaitIdle(device_.handle());  // those before still use what will be given back
+    return submitted;
+  }
   AC_TRY_STATUS(vk_check("vkWaitForFences",
                          vk.WaitForFences(device_.handle(), 1, &fence_, VK_TRUE, kPatienceNs)));
   return vk_check("vkResetFences", vk.ResetFences(device_.handle(), 1, &fence_));
@@ -81,7 +88,7 @@ Status Commands::run_once(const std::function<void(VkCommandBuffer)>& record) {
                           0, 1, &barrier, 0, nullptr, 0, nullptr);
     status = vk_check("vkEndCommandBuffer", vk.EndCommandBuffer(buffer));
   }
-  if (status) status = run(buffer);
+  if (status) status = run({&buffer, 1});
   release(buffer);
   return status;
 }

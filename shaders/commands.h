@@ -17,8 +17,8 @@ class Commands {
 
   Result<VkCommandBuffer> allocate();
   void release(VkCommandBuffer buffer);
-  // Waits until it has run. Errors: kIo (a lost device), kOutOfMemory.
-  Status run(VkCommandBuffer buffer);
+  // A submission each, in this order; waits until all have run. Errors: kIo (a lost device), kOutOfMemory.
+  Status run(std::span<const VkCommandBuffer> buffers);
   // Records once and runs.
   Status run_once(const std::function<void(VkCommandBuffer)>& record);
   // REQUIRES: the bytes lie within the buffer.

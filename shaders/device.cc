@@ -65,8 +65,8 @@ Result<std::unique_ptr<Device>> Device::open(const VulkanOptions& options) {
     AC_TRY(device->api_, loader_api());
   }
   AC_TRY_STATUS(device->make_instance(options));
-  AC_TRY(const VkPhysicalDevice physical, device->choose(options));
-  AC_TRY_STATUS(device->make_device(physical));
+  AC_TRY(device->physical_, device->choose(options));
+  AC_TRY_STATUS(device->make_device());
   return device;
 }
 
@@ -145,39 +145,67 @@ Result<VkPhysicalDevice> Device::choose(const VulkanOptions& options) {
               names.empty() ? "none" : names);
 }
 
-void Device::look_for_integer_dot(VkPhysicalDevice physical) {
+bool Device::has_extension(std::string_view name) const {
   uint32_t count = 0;
   const auto extensions_of = instance_vk_.EnumerateDeviceExtensionProperties;
-  if (extensions_of(physical, nullptr, &count, nullptr) != VK_SUCCESS) return;
+  if (extensions_of(physical_, nullptr, &count, nullptr) != VK_SUCCESS) return false;
   std::vector<VkExtensionProperties> all(count);
-  if (extensions_of(physical, nullptr, &count, all.data()) != VK_SUCCESS) return;
-  const bool is_there = std::any_of(all.begin(), all.end(), [](const VkExtensionProperties& each) {
-    return std::string_view(each.extensionName) == VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME;
-  });
-  if (!is_there) return;
+  if (extensions_of(physical_, nullptr, &count, all.data()) != VK_SUCCESS) return false;
+  return std::any_of(all.begin(), all.end(),
+                     [&](const VkExtensionProperties& each) { return each.extensionName == name; });
+}
+
+std::optional<uint64_t> Device::memory_free() const {
+  if (facts_.is_unified) return std::nullopt;
+  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {};
+  budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
+  VkPhysicalDeviceMemoryProperties2 properties = {};
+  properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
+  if (says_budget_) properties.pNext = &budget;
+  instance_vk_.GetPhysicalDeviceMemoryProperties2(physical_, &properties);
+  const VkPhysicalDeviceMemoryProperties& memory = properties.memoryProperties;
+  uint64_t largest = 0, free = 0;
+  for (uint32_t i = 0; i < std::min<uint32_t>(memory.memoryHeapCount, VK_MAX_MEMORY_HEAPS); ++i) {
+    const VkMemoryHeap& heap = memory.memoryHeaps[i];
+    if ((heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) == 0 || heap.size <= largest) continue;
+    largest = heap.size;
+    // What is used counts within the budget, and may exceed it.
+    free = !says_budget_ ? heap.size / 5 * 4
+                         : budget.heapBudget[i] - std::min(budget.heapBudget[i], budget.heapUsage[i]);
+  }
+  return free;
+}
+
+void Device::look_for_integer_dot() {
+  if (!has_extension(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) return;
   VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot = {};
   dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR;
   VkPhysicalDeviceFeatures2 features = {};
   features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
   features.pNext = &dot;
-  instance_vk_.GetPhysicalDeviceFeatures2(physical, &features);
+  instance_vk_.GetPhysicalDeviceFeatures2(physical_, &features);
   VkPhysicalDeviceShaderIntegerDotProductPropertiesKHR speeds = {};
   speeds.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR;
   VkPhysicalDeviceProperties2 properties = {};
   properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
   properties.pNext = &speeds;
-  instance_vk_.GetPhysicalDeviceProperties2(physical, &properties);
+  instance_vk_.GetPhysicalDeviceProperties2(physical_, &properties);
   facts_.has_integer_dot = dot.shaderIntegerDotProduct == VK_TRUE;
   facts_.is_dot_fast = speeds.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
 }
 
-Status Device::make_device(VkPhysicalDevice physical) {
-  look_for_integer_dot(physical);
-  instance_vk_.GetPhysicalDeviceMemoryProperties(physical, &memory_);
+Status Device::make_device() {
+  look_for_integer_dot();
+  // A question that needs the extension to be there, and not to be switched on.
+  says_budget_ = has_extension(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  VkPhysicalDeviceMemoryProperties2 memory = {};
+  memory.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
+  instance_vk_.GetPhysicalDeviceMemoryProperties2(physical_, &memory);
+  memory_ = memory.memoryProperties;
   uint32_t count = 0;
-  instance_vk_.GetPhysicalDeviceQueueFamilyProperties(physical, &count, nullptr);
+  instance_vk_.GetPhysicalDeviceQueueFamilyProperties(physical_, &count, nullptr);
   std::vector<VkQueueFamilyProperties> families(count);
-  instance_vk_.GetPhysicalDeviceQueueFamilyProperties(physical, &count, families.data());
+  instance_vk_.GetPhysicalDeviceQueueFamilyProperties(physical_, &count, families.data());
   const auto found = std::find_if(families.begin(), families.end(), [](const auto& family) {
     return (family.queueFlags & VK_QUEUE_COMPUTE_BIT) != 0;
   });
@@ -206,7 +234,7 @@ Status Device::make_device(VkPhysicalDevice physical) {
     info.pNext = &dot;
   }
   AC_TRY_STATUS(vk_check("vkCreateDevice",
-                         instance_vk_.CreateDevice(physical, &info, nullptr, &device_)));
+                         instance_vk_.CreateDevice(physical_, &info, nullptr, &device_)));
   AC_TRY(vk_, device_functions(instance_vk_, device_));
   vk_.GetDeviceQueue(device_, family_, 0, &queue_);
   facts_.is_unified = facts_.type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ||

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "shaders/api.h"
@@ -39,13 +40,17 @@ class Device {
   VkQueue queue() const { return queue_; }
   uint32_t queue_family() const { return family_; }
   const VkPhysicalDeviceMemoryProperties& memory() const { return memory_; }
+  // Of its largest memory, what the driver says is left to this process (VK_EXT_memory_budget), or four
+  // fifths of it where the driver does not say. nullopt: it shares the host's.
+  std::optional<uint64_t> memory_free() const;
 
  private:
   Device() = default;
   Status make_instance(const VulkanOptions& options);
   Result<VkPhysicalDevice> choose(const VulkanOptions& options);
-  Status make_device(VkPhysicalDevice physical);
-  void look_for_integer_dot(VkPhysicalDevice physical);
+  Status make_device();
+  bool has_extension(std::string_view name) const;
+  void look_for_integer_dot();
 
   Api api_;
   VkInstance instance_ = nullptr;
@@ -53,7 +58,9 @@ class Device {
   PFN_vkDestroyDebugUtilsMessengerEXT destroy_messenger_ = nullptr;
   VkDebugUtilsMessengerEXT messenger_ = VK_NULL_HANDLE;
   DeviceFacts facts_;
+  VkPhysicalDevice physical_ = nullptr;
   VkPhysicalDeviceMemoryProperties memory_ = {};
+  bool says_budget_ = false;
   VkDevice device_ = nullptr;
   DeviceFunctions vk_;
   VkQueue queue_ = nullptr;

@@ -50,7 +50,7 @@ class Hazards {
 }  // namespace
 
 void Recorder::release(Recorded& recorded) {
-  if (recorded.commands != nullptr) commands_.release(recorded.commands);
+  for (const VkCommandBuffer each : recorded.commands) commands_.release(each);
   if (recorded.pool != VK_NULL_HANDLE) {
     device_.vk().DestroyDescriptorPool(device_.handle(), recorded.pool, nullptr);
   }
@@ -83,6 +83,14 @@ Status Recorder::run(const Program& program, const Region& results, const Region
   return commands_.run(recorded_.front().commands);
 }
 
+Status Recorder::begin_commands(Recorded& made) {
+  AC_TRY(const VkCommandBuffer commands, commands_.allocate());
+  made.commands.push_back(commands);
+  VkCommandBufferBeginInfo begin = {};
+  begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+  return vk_check("vkBeginCommandBuffer", device_.vk().BeginCommandBuffer(commands, &begin));
+}
+
 Status Recorder::record(Recorded& made, const Region& results, const Region& poison) {
   const DeviceFunctions& vk = device_.vk();
   const Program& program = made.program;
@@ -106,25 +114,33 @@ Status Recorder::record(Recorded& made, const Region& results, const Region& poi
     AC_TRY_STATUS(vk_check("vkAllocateDescriptorSets", vk.AllocateDescriptorSets(
                                                            device_.handle(), &allocation, sets.data())));
   }
-  AC_TRY(made.commands, commands_.allocate());
-  VkCommandBufferBeginInfo begin = {};
-  begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
-  AC_TRY_STATUS(vk_check("vkBeginCommandBuffer", vk.BeginCommandBuffer(made.commands, &begin)));
+  AC_TRY_STATUS(begin_commands(made));
+  VkCommandBuffer commands = made.commands.back();
   const auto barrier = [&](VkPipelineStageFlags from, VkPipelineStageFlags to, VkAccessFlags written,
                            VkAccessFlags used) {
     const VkMemoryBarrier memory = barrier_of(written, used);
-    vk.CmdPipelineBarrier(made.commands, from, to, 0, 1, &memory, 0, nullptr, 0, nullptr);
+    vk.CmdPipelineBarrier(commands, from, to, 0, 1, &memory, 0, nullptr, 0, nullptr);
   };
   constexpr VkAccessFlags kShader = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
   if (!poison.empty()) {
-    vk.CmdFillBuffer(made.commands, poison.buffer, poison.offset, poison.size, kNan);
+    vk.CmdFillBuffer(commands, poison.buffer, poison.offset, poison.size, kNan);
     barrier(VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
             VK_ACCESS_TRANSFER_WRITE_BIT, kShader);
   }
   Hazards hazards;
   VkPipeline bound = VK_NULL_HANDLE;
+  uint64_t n_macs = 0;
   for (uint32_t i = 0; i < n; ++i) {
     const Dispatch& dispatch = program.dispatches[i];
+    // Barriers reach over the end of a submission; what is bound does not.
+    if (n_macs > 0 && n_macs + dispatch.n_macs > macs_per_submission_) {
+      AC_TRY_STATUS(vk_check("vkEndCommandBuffer", vk.EndCommandBuffer(commands)));
+      AC_TRY_STATUS(begin_commands(made));
+      commands = made.commands.back();
+      bound = VK_NULL_HANDLE;
+      n_macs = 0;
+    }
+    n_macs += dispatch.n_macs;
     std::array<VkDescriptorBufferInfo, kBindings> buffers = {};
     std::vector<VkWriteDescriptorSet> writes;
     for (uint32_t b = 0; b < kBindings; ++b) {
@@ -148,14 +164,14 @@ Status Recorder::record(Recorded& made, const Region& results, const Region& poi
               VK_ACCESS_SHADER_WRITE_BIT, kShader);
     }
     if (bound != dispatch.pipeline) {
-      vk.CmdBindPipeline(made.commands, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch.pipeline);
+      vk.CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch.pipeline);
       bound = dispatch.pipeline;
     }
-    vk.CmdBindDescriptorSets(made.commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipelines_.layout(), 0, 1,
+    vk.CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipelines_.layout(), 0, 1,
                              &sets[i], 0, nullptr);
-    vk.CmdPushConstants(made.commands, pipelines_.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
+    vk.CmdPushConstants(commands, pipelines_.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
                         sizeof dispatch.push, dispatch.push.data());
-    vk.CmdDispatch(made.commands, dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
+    vk.CmdDispatch(commands, dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
   }
   if (!program.read_backs.empty()) {
     barrier(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT,
@@ -163,7 +179,7 @@ Status Recorder::record(Recorded& made, const Region& results, const Region& poi
     for (const ReadBack& back : program.read_backs) {
       const VkBufferCopy copy = {back.from.begin, results.offset + back.to,
                                  back.from.end - back.from.begin};
-      vk.CmdCopyBuffer(made.commands, back.from.buffer, results.buffer, 1, &copy);
+      vk.CmdCopyBuffer(commands, back.from.buffer, results.buffer, 1, &copy);
     }
   }
   // The host reads, and the next step writes where this one read.
@@ -173,7 +189,7 @@ Status Recorder::record(Recorded& made, const Region& results, const Region& poi
           VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
           VK_ACCESS_HOST_READ_BIT | kShader | VK_ACCESS_TRANSFER_READ_BIT |
               VK_ACCESS_TRANSFER_WRITE_BIT);
-  return vk_check("vkEndCommandBuffer", vk.EndCommandBuffer(made.commands));
+  return vk_check("vkEndCommandBuffer", vk.EndCommandBuffer(commands));
 }
 
 }  // namespace ac::vulkan

@@ -28,6 +28,7 @@ struct Dispatch {
   std::array<uint32_t, kPushWords> push = {};
   std::array<uint32_t, 3> groups = {1, 1, 1};
   uint32_t writes = 1;  // bit i: binding i is written (and may be read)
+  uint64_t n_macs = 0;  // where there are many
   bool operator==(const Dispatch&) const = default;
 };
 
@@ -44,11 +45,19 @@ struct Program {
   bool operator==(const Program&) const = default;
 };
 
+// Multiply-adds of a submission. Systems end what occupies a device for some seconds (2 on Windows), and a
+// long prompt is more than that for a small one; a few microseconds a submission are nothing beside it.
+inline constexpr uint64_t kMacsPerSubmission = 5'000'000'000;
+
 // Runs programs. One that equals a program of before is not recorded again.
 class Recorder {
  public:
-  Recorder(const Device& device, Commands& commands, const Pipelines& pipelines)
-      : device_(device), commands_(commands), pipelines_(pipelines) {}
+  Recorder(const Device& device, Commands& commands, const Pipelines& pipelines,
+           uint64_t macs_per_submission = kMacsPerSubmission)
+      : device_(device),
+        commands_(commands),
+        pipelines_(pipelines),
+        macs_per_submission_(macs_per_submission) {}
   ~Recorder() { forget(); }
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -62,15 +71,17 @@ class Recorder {
  private:
   struct Recorded {
     Program program;
-    VkCommandBuffer commands = nullptr;
+    std::vector<VkCommandBuffer> commands = {};  // a submission each
     VkDescriptorPool pool = VK_NULL_HANDLE;
   };
   Status record(Recorded& made, const Region& results, const Region& poison);
+  Status begin_commands(Recorded& made);
   void release(Recorded& recorded);
 
   const Device& device_;
   Commands& commands_;
   const Pipelines& pipelines_;
+  uint64_t macs_per_submission_;
   std::list<Recorded> recorded_;  // last used first
   int64_t n_recorded_ = 0;
 };

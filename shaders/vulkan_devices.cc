@@ -69,8 +69,10 @@ Result<std::vector<VulkanDevice>> list_vulkan_devices() {
     all.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
     instance.vk.GetPhysicalDeviceProperties2(handle, &all);
     const VkPhysicalDeviceProperties& properties = all.properties;
-    VkPhysicalDeviceMemoryProperties memory = {};
-    instance.vk.GetPhysicalDeviceMemoryProperties(handle, &memory);
+    VkPhysicalDeviceMemoryProperties2 heaps = {};
+    heaps.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
+    instance.vk.GetPhysicalDeviceMemoryProperties2(handle, &heaps);
+    const VkPhysicalDeviceMemoryProperties& memory = heaps.memoryProperties;
     VulkanDevice device;
     device.name = properties.deviceName;
     device.kind = kind_name(properties.deviceType);

@@ -25,9 +25,12 @@ uint64_t mixed(uint64_t seed, uint64_t salt, Field field, Split split) {
 
 std::string_view field_name(Field field) { return kFieldNames[static_cast<size_t>(field)]; }
 
-Draw::Draw(uint64_t seed, uint64_t salt, Field field, Split split, Wording wording)
+Draw::Draw(uint64_t seed, uint64_t salt, Field field, Split split, Wording wording,
+           const WordPieces* pieces)
     : rng_(mixed(seed, salt, field, split)), field_(field), split_(split) {
-  if (wording == Wording::kRespelled) respelling_.emplace(rng_.next(), kRespelledShare);
+  if (wording != Wording::kRespelled) return;
+  respelling_.emplace(rng_.next(), kRespelledShare,
+                      pieces != nullptr ? *pieces : WordPieces::of_training_split());
 }
 
 std::string Draw::name_of_list(std::string_view key) const {

@@ -26,8 +26,10 @@ enum class Wording { kListed, kRespelled };
 
 class Draw {
  public:
-  // `salt` keeps the streams of kinds and workflows apart.
-  Draw(uint64_t seed, uint64_t salt, Field field, Split split, Wording wording);
+  // `salt` keeps the streams of kinds and workflows apart. `pieces`, for kRespelled: nullptr for those of
+  // the training split.
+  Draw(uint64_t seed, uint64_t salt, Field field, Split split, Wording wording,
+       const WordPieces* pieces = nullptr);
 
   Field field() const { return field_; }
   Split split() const { return split_; }

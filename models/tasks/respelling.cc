@@ -21,7 +21,8 @@ constexpr double kMarkedLetter = 0.06;  // of names
 constexpr double kListedUnit = 0.5;    // of variables, one from the list of units
 constexpr double kLongerName = 0.35;   // of subjects and methods, with another word in front
 constexpr double kCountedUnit = 0.15;  // and a made-up plural
-constexpr double kWordlike = 0.65;      // share of words drawn letter by letter from what follows what
+constexpr double kPieced = 0.45;        // share of words that are put together from pieces
+constexpr double kWordlike = 0.35;      // and of those drawn letter by letter from what follows what
 
 // Letters as often as they are in names and terms of several languages, roughly.
 constexpr std::string_view kVowels = "aaaaeeeeeiiiiooouu";
@@ -158,17 +159,35 @@ const FreePhrases* free_phrases(std::string_view key) {
   return found == kFreePhrases.end() ? nullptr : &*found;
 }
 
+// Pieces of other words, as many as it takes; all letters of `text` decide what they are.
+std::string pieced(std::string_view text, uint64_t seed, const WordPieces& pieces) {
+  for (const char c : text) seed = extended(seed, lower(c));
+  Rng rng(seed);
+  std::string result(pieces.first(rng));
+  while (result.size() < text.size() || is_training_word(result)) result += pieces.next(rng);
+  const bool is_upper = text.size() > 1 && text[1] != lower(text[1]);
+  for (size_t i = 0; i < result.size(); ++i) {
+    if (is_upper || (i == 0 && text[0] != lower(text[0]))) result[i] = upper(result[i]);
+  }
+  return result;
+}
+
 }  // namespace
 
 bool Respelling::is_free(std::string_view key) { return free_phrases(key) != nullptr; }
 
-std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t salt) const {
+std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t salt,
+                                bool keeps_beginnings) const {
   std::string result;
   uint64_t before = Rng(seed_ ^ salt).next();
-  // Some words look like words, others like nothing at all.
+  // Some words are pieces of words, some look like words, others like nothing at all.
   uint64_t beginning = before;
   for (const char c : text.substr(0, 3)) beginning = extended(beginning, lower(c));
-  const bool wordlike = Rng(beginning).uniform() < kWordlike;
+  const double kind = Rng(beginning).uniform();
+  if (!keeps_beginnings && kind < kPieced && std::all_of(text.begin(), text.end(), is_ascii_letter)) {
+    return pieced(text, before, *pieces_);
+  }
+  const bool wordlike = keeps_beginnings ? kind < kWordlike / (1 - kPieced) : kind < kPieced + kWordlike;
   size_t before_last = LetterChain::kStart, last = LetterChain::kStart;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -202,24 +221,24 @@ std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t sa
   return result;
 }
 
-std::string Respelling::word(std::string_view text, bool is_name) const {
+std::string Respelling::word(std::string_view text, bool is_name, bool keeps_beginnings) const {
   if (text.size() < kShortestWord || is_small_word(text)) return std::string(text);
   // The first letters decide, so that a word and its abbreviation share their fate.
   uint64_t beginning = seed_;
   for (const char c : text.substr(0, 3)) beginning = extended(beginning, lower(c));
   if (Rng(beginning).uniform() >= share_) return std::string(text);
   for (uint64_t salt = 0;; ++salt) {
-    const std::string made = spelled(text, is_name, salt);
+    const std::string made = spelled(text, is_name, salt, keeps_beginnings);
     if (!listed_words().contains(lower(made)) && !is_small_word(lower(made))) return made;
   }
 }
 
-std::string Respelling::words(std::string_view text, bool is_name) const {
+std::string Respelling::words(std::string_view text, bool is_name, bool keeps_beginnings) const {
   std::string result;
   size_t begin = 0;
   for (size_t i = 0; i <= text.size(); ++i) {
     if (i < text.size() && is_letter(text[i])) continue;
-    result += word(text.substr(begin, i - begin), is_name);
+    result += word(text.substr(begin, i - begin), is_name, keeps_beginnings);
     if (i < text.size()) result += text[i];
     begin = i + 1;
   }
@@ -259,12 +278,13 @@ std::string Respelling::phrase(std::string_view key, std::string_view text) cons
 
 std::string Respelling::entry(std::string_view key, std::string_view text) const {
   const bool is_name = key.starts_with("name.") || key.starts_with("place.");
+  const bool is_abbreviated = key.starts_with("journal.");  // there is a short form beside it
   size_t begin = 0;          // of what is respelled
   size_t end = text.size();  // and where that ends
   if (key.starts_with("table.named")) begin = text.find(':') + 1;
   if (key.starts_with("table.variable")) end = text.find('|');
   const std::string before(text.substr(0, begin));
-  const std::string made_up = before + words(text.substr(begin, end - begin), is_name);
+  const std::string made_up = before + words(text.substr(begin, end - begin), is_name, is_abbreviated);
   if (key.starts_with("review.")) return longer(text) + made_up;
   if (!key.starts_with("table.variable")) return made_up + std::string(text.substr(end));
   const size_t unit_end = text.find('|', end + 1);

@@ -64,9 +64,10 @@ std::optional<Split> split_from_name(std::string_view name) {
   return from_name<Split>(name, kSplits, split_name);
 }
 
-Task make_task(TaskKind kind, Field field, Split split, uint64_t seed, Wording wording) {
+Task make_task(TaskKind kind, Field field, Split split, uint64_t seed, Wording wording,
+               const WordPieces* pieces) {
   constexpr uint64_t kSalt = 100;
-  Draw draw(seed, kSalt + static_cast<uint64_t>(kind), field, split, wording);
+  Draw draw(seed, kSalt + static_cast<uint64_t>(kind), field, split, wording, pieces);
   switch (kind) {
     case TaskKind::kCitation:
       return as_task(draw, make_citation(draw));

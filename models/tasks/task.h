@@ -42,7 +42,7 @@ struct Task {
 };
 
 Task make_task(TaskKind kind, Field field, Split split, uint64_t seed,
-               Wording wording = Wording::kListed);
+               Wording wording = Wording::kListed, const WordPieces* pieces = nullptr);
 
 // Never fails on any bytes. Whitespace around the answer does not count.
 Verdict check(const Truth& truth, std::string_view answer);

@@ -39,9 +39,10 @@ std::string prompt_of(const Workflow& workflow, size_t step, std::span<const std
   return text;
 }
 
-Workflow make_workflow(TaskKind kind, Field field, Split split, uint64_t seed, Wording wording) {
+Workflow make_workflow(TaskKind kind, Field field, Split split, uint64_t seed, Wording wording,
+                       const WordPieces* made_of) {
   constexpr uint64_t kSalt = 200;
-  Draw draw(seed, kSalt + static_cast<uint64_t>(kind), field, split, wording);
+  Draw draw(seed, kSalt + static_cast<uint64_t>(kind), field, split, wording, made_of);
   Plan plan;
   switch (kind) {
     case TaskKind::kCitation:

@@ -35,7 +35,7 @@ inline constexpr size_t kFewestSteps = 2;
 inline constexpr size_t kMostSteps = 6;
 
 Workflow make_workflow(TaskKind kind, Field field, Split split, uint64_t seed,
-                       Wording wording = Wording::kListed);
+                       Wording wording = Wording::kListed, const WordPieces* made_of = nullptr);
 
 // The prompt of `step` when the steps before it were answered so. Answers are cut to 4 KiB,
 // trimmed. REQUIRES: step < steps.size(), earlier.size() >= step.

@@ -45,6 +45,12 @@ Result<std::unique_ptr<const Tokenizer>> Tokenizer::from_checkpoint(const Checkp
               checkpoint.origin, model);
 }
 
+std::vector<std::string> Tokenizer::vocabulary() const {
+  std::vector<std::string> tokens;
+  for (int32_t id = 0; id < n_vocab(); ++id) tokens.emplace_back(token_bytes(id));
+  return tokens;
+}
+
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool special) const {
   std::string out;
   bool first = drops_first_space();

@@ -42,6 +42,8 @@ class Tokenizer {
   // The bytes a token stands for; special tokens give their text only when `special` is set.
   // An id outside the vocabulary gives "".
   virtual std::string_view token_bytes(int32_t id, bool special = false) const = 0;
+  // Of every id in turn, special ones as "".
+  std::vector<std::string> vocabulary() const;
   // The bytes of all, which need not be UTF-8. Undoes encode: byte-level BPE gives back any bytes.
   std::string decode(std::span<const int32_t> ids, bool special = false) const;
 

@@ -38,7 +38,7 @@ Status check_shape(const Checkpoint& model, const BaseRecipe& recipe) {
 
 class BaseTrainer {
  public:
-  BaseTrainer(const BaseRecipe& recipe, const DocumentSource& training,
+  BaseTrainer(const BaseRecipe& recipe, DocumentSource& training,
               const DocumentSource& held_out, const BaseTrainOptions& options)
       : recipe_(recipe),
         training_(training),
@@ -168,6 +168,7 @@ class BaseTrainer {
     maker_.emplace(std::move(maker));
     // What is held out counts answers alone: nobody needs a model to guess what is asked.
     AC_TRY(const SequenceMaker answers, maker_of(0));
+    training_.learn_tokens(tokenizer_->vocabulary());
     stream_.emplace(training_, *maker_, recipe_.seed, recipe_.tokens_per_pack);
     AC_TRY_STATUS(count_unigrams());
     stream_->go_to(place_.place);
@@ -297,7 +298,7 @@ class BaseTrainer {
   }
 
   const BaseRecipe& recipe_;
-  const DocumentSource& training_;
+  DocumentSource& training_;
   const DocumentSource& held_out_;
   const BaseTrainOptions& options_;
   const Clock& clock_;
@@ -321,7 +322,7 @@ class BaseTrainer {
 
 }  // namespace
 
-Result<BaseTrainReport> train_base(const BaseRecipe& recipe, const DocumentSource& training,
+Result<BaseTrainReport> train_base(const BaseRecipe& recipe, DocumentSource& training,
                                    const DocumentSource& held_out,
                                    const BaseTrainOptions& options) {
   return BaseTrainer(recipe, training, held_out, options).run();

@@ -55,7 +55,7 @@ struct BaseTrainReport {
 // `training` and `held_out` share no document.
 // Errors: kInvalidArgument (a recipe unlike the one of the state, a loss that is not a number),
 // those of reading and writing files, kOutOfMemory.
-Result<BaseTrainReport> train_base(const BaseRecipe& recipe, const DocumentSource& training,
+Result<BaseTrainReport> train_base(const BaseRecipe& recipe, DocumentSource& training,
                                    const DocumentSource& held_out, const BaseTrainOptions& options);
 
 }  // namespace ac

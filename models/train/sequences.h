@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ class DocumentSource {
   virtual uint64_t size() const = 0;
   // REQUIRES: i < size() where that is not 0.
   virtual Document document(uint64_t i) const = 0;
+  // The vocabulary that a model is trained with, as bytes; its documents may be others from here on. A source
+  // that makes words up sees to it that there is none which never occurs.
+  virtual void learn_tokens(std::span<const std::string> tokens) { static_cast<void>(tokens); }
 };
 
 // Token i + 1 is to be predicted from the tokens up to i, and counts weights[i + 1] times.

@@ -25,7 +25,7 @@ tasks::Task TaskDocuments::task(tasks::TaskKind kind, tasks::Field field, tasks:
       kind == tasks::TaskKind::kDataToText && rng.uniform() < mix_.differences;
   const bool wants_list = kind == tasks::TaskKind::kCitation && rng.uniform() < mix_.lists;
   while (true) {
-    tasks::Task task = tasks::make_task(kind, field, split_, rng.next(), wording);
+    tasks::Task task = tasks::make_task(kind, field, split_, rng.next(), wording, pieces());
     const bool is_wanted =
         wants_difference ? asks_for_difference(std::get<tasks::TableTruth>(task.truth))
         : wants_list     ? std::get<tasks::CitationTruth>(task.truth).skill !=
@@ -62,7 +62,7 @@ Document TaskDocuments::document(uint64_t i) const {
                                                      : this->task(kind, field, wording, rng);
     return {.prompt = std::move(task.prompt), .answer = std::move(task.answer)};
   }
-  tasks::Workflow workflow = tasks::make_workflow(kind, field, split_, rng.next(), wording);
+  tasks::Workflow workflow = tasks::make_workflow(kind, field, split_, rng.next(), wording, pieces());
   tasks::Task& task = workflow.steps[static_cast<size_t>(rng.below(workflow.steps.size()))].task;
   return {.prompt = std::move(task.prompt), .answer = std::move(task.answer)};
 }

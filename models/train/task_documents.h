@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "models/tasks/task.h"
 #include "models/train/sequences.h"
@@ -33,6 +34,7 @@ class TaskDocuments final : public DocumentSource {
 
   uint64_t size() const override { return 0; }
   Document document(uint64_t i) const override;
+  void learn_tokens(std::span<const std::string> tokens) override { pieces_.emplace(tokens); }
 
  private:
   tasks::TaskKind kind(double at) const;
@@ -41,8 +43,11 @@ class TaskDocuments final : public DocumentSource {
   tasks::Task shortest_task(tasks::TaskKind kind, tasks::Field field, tasks::Wording wording,
                             Rng& rng) const;
 
+  const tasks::WordPieces* pieces() const { return pieces_ ? &*pieces_ : nullptr; }
+
   tasks::Split split_;
   TaskMix mix_;
+  std::optional<tasks::WordPieces> pieces_;
 };
 
 }  // namespace ac

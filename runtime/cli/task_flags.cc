@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include "models/store/gguf.h"
+#include "models/text/tokenizer.h"
 #include "runtime/core/nearest.h"
 
 namespace ac::cli {
@@ -42,6 +44,17 @@ Result<TaskRange> task_range(const Invocation& invocation, Split split, int64_t 
   range.first = static_cast<uint64_t>(seed);
   range.n = static_cast<uint64_t>(number);
   return range;
+}
+
+Result<std::optional<tasks::WordPieces>> word_pieces(const Invocation& invocation) {
+  const auto path = invocation.value("--tokens-of");
+  if (!path) return std::optional<tasks::WordPieces>();
+  if (!invocation.has("--respelled")) {
+    return usage_error(invocation.verb(), "--tokens-of without --respelled, expected both");
+  }
+  AC_TRY(const Checkpoint checkpoint, open_checkpoint(std::string(*path)));
+  AC_TRY(const auto tokenizer, Tokenizer::from_checkpoint(checkpoint));
+  return std::optional<tasks::WordPieces>(tokenizer->vocabulary());
 }
 
 }  // namespace ac::cli

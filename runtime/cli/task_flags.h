@@ -15,6 +15,8 @@ inline constexpr Option kFieldOption = {"--field", "biology|chemistry|physics|so
                                         "all in turn when not given"};
 inline constexpr Option kRespelledOption = {
     "--respelled", "", "with made-up names and subject words, as in training"};
+inline constexpr Option kTokensOption = {"--tokens-of", "FILE",
+                                         "with --respelled: words made of this model's tokens"};
 inline constexpr Option kSeedOption = {"--seed", "N", "the first seed (0)"};
 inline constexpr Option kJsonOption = {"--json", "", "a JSON object a line"};
 
@@ -38,5 +40,8 @@ struct TaskRange {
 // From --kind, --field, --split, --seed, --n and --respelled, as far as they are given.
 // Errors: kInvalidArgument with the known names.
 Result<TaskRange> task_range(const Invocation& invocation, tasks::Split split, int64_t n);
+
+// Of the model that --tokens-of names. Errors: kInvalidArgument (without --respelled), those of a file.
+Result<std::optional<tasks::WordPieces>> word_pieces(const Invocation& invocation);
 
 }  // namespace ac::cli

@@ -17,7 +17,7 @@ constexpr Option kSplitOption = {"--split", "train|calibration|evaluation",
                                  "whose phrasings, names and words (train)"};
 constexpr Option kNumberOption = {"--n", "N", "how many, of seeds that follow (1)"};
 constexpr std::array kShowOptions = {kKindOption, kFieldOption,  kSplitOption,     kSeedOption,
-                                     kNumberOption, kRespelledOption, kJsonOption};
+                                     kNumberOption, kRespelledOption, kTokensOption, kJsonOption};
 constexpr std::array kCheckOptions = {kKindOption, kFieldOption, kSplitOption, kSeedOption};
 
 Result<TaskRange> range_from(const Invocation& invocation) {
@@ -45,9 +45,10 @@ void print_task(const std::string& title, const Task& task) {
 
 Result<int> show(const Invocation& invocation) {
   AC_TRY(const TaskRange range, range_from(invocation));
+  AC_TRY(const auto pieces, word_pieces(invocation));
   for (uint64_t seed = range.first; seed < range.first + range.n; ++seed) {
     const Task task = tasks::make_task(range.kind_at(seed), range.field_at(seed), range.split,
-                                       seed, range.wording);
+                                       seed, range.wording, pieces ? &*pieces : nullptr);
     if (invocation.has("--json")) {
       OrderedJson object = to_json(task);
       object["seed"] = seed;
@@ -77,9 +78,11 @@ Result<int> check(const Invocation& invocation) {
 
 Result<int> workflow(const Invocation& invocation) {
   AC_TRY(const TaskRange range, range_from(invocation));
+  AC_TRY(const auto pieces, word_pieces(invocation));
   for (uint64_t seed = range.first; seed < range.first + range.n; ++seed) {
-    const tasks::Workflow flow = tasks::make_workflow(range.kind_at(seed), range.field_at(seed),
-                                                      range.split, seed, range.wording);
+    const tasks::Workflow flow =
+        tasks::make_workflow(range.kind_at(seed), range.field_at(seed), range.split, seed,
+                             range.wording, pieces ? &*pieces : nullptr);
     if (invocation.has("--json")) {
       OrderedJson object{{"seed", seed}, {"name", flow.name}, {"steps", OrderedJson::array()}};
       for (const tasks::Step& step : flow.steps) object["steps"].push_back(to_json(step.task));

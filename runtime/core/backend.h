@@ -88,6 +88,8 @@ class Backend {
   virtual std::string_view name() const = 0;  // "cpu", "vulkan"
   // What it runs on, as the driver calls it; empty: this processor.
   virtual std::string_view device() const { return {}; }
+  // Bytes that are free where it keeps weights and caches; nullopt: that is this machine's memory.
+  virtual std::optional<uint64_t> memory_free() const { return std::nullopt; }
 
   // --- loading, before the first step --------------------------------------------------------
   // A matrix [n_out, n_in] in any weight format. `view` must stay valid as long as the backend.

@@ -100,6 +100,8 @@ class EngineImpl final : public Engine {
   Result<std::vector<float>> embed(std::span<const int32_t> tokens) override;
 
  private:
+  // Whether the model fits, computed before any of it is taken. Errors: kOutOfMemory.
+  Status check_fits() const;
   Status arrange_model();
   bool go_on_elsewhere(const Error& error);
   Status check_tokens(std::span<const int32_t> tokens) const;

@@ -41,13 +41,6 @@ Status EngineImpl::load() {
   }
   options_.prefill_chunk = std::min(options_.prefill_chunk, n_context_);
 
-  const KvShape kv_shape = config.kv_shape(options_.n_slots, n_context_, options_.kv_format);
-  const MemoryPlan plan =
-      plan_memory(checkpoint_, config, kv_shape, options_.prefill_chunk, *backend_);
-  const uint64_t limit =
-      options_.memory_limit_bytes > 0 ? options_.memory_limit_bytes : available_memory_bytes();
-  AC_TRY_STATUS(check_memory(plan, limit, checkpoint_.origin));
-
   // The vocabulary is read while the backend arranges the weights.
   std::optional<Result<ModelText>> text;
   tbb::task_group beside;
@@ -67,8 +60,22 @@ Status EngineImpl::load() {
   return {};
 }
 
+Status EngineImpl::check_fits() const {
+  AC_TRY(const ModelConfig config, read_model_config(checkpoint_));
+  const MemoryPlan plan =
+      plan_memory(checkpoint_, config,
+                  config.kv_shape(options_.n_slots, n_context_, options_.kv_format),
+                  options_.prefill_chunk, *backend_);
+  const uint64_t allowed = options_.memory_limit_bytes;
+  if (const auto own = backend_->memory_free()) {
+    return check_memory(plan, allowed > 0 ? std::min(allowed, *own) : *own, checkpoint_.origin);
+  }
+  return check_memory(plan, allowed > 0 ? allowed : available_memory_bytes(), checkpoint_.origin);
+}
+
 // Weights and an empty cache to the backend.
 Status EngineImpl::arrange_model() {
+  AC_TRY_STATUS(check_fits());
   AC_TRY(model_, load_model(checkpoint_, *backend_, {.n_context = n_context_}));
   applied_level_ = model_.nested.level;
   return backend_->create_kv(

@@ -18,6 +18,8 @@ SuccessCount TaskScore::all() const {
 
 Result<TaskScore> score_tasks(Engine& engine, const TaskSample& sample,
                               const TaskScoreOptions& options) {
+  std::optional<tasks::WordPieces> pieces;
+  if (sample.wording == tasks::Wording::kRespelled) pieces.emplace(engine.tokenizer().vocabulary());
   std::vector<tasks::Task> asked;
   std::vector<uint64_t> seeds;
   std::vector<std::string> prompts;
@@ -28,7 +30,7 @@ Result<TaskScore> score_tasks(Engine& engine, const TaskSample& sample,
       const auto field = static_cast<tasks::Field>(seed % tasks::kFields);
       asked.push_back(
           tasks::make_task(static_cast<tasks::TaskKind>(kind), field, sample.split, seed,
-                           sample.wording));
+                           sample.wording, pieces ? &*pieces : nullptr));
       seeds.push_back(seed);
       prompts.push_back(asked.back().prompt);
     }

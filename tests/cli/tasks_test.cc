@@ -44,6 +44,25 @@ TEST_F(Tasks, KindsAndFieldsTakeTurns) {
   EXPECT_EQ(kinds["review"], 4);
 }
 
+TEST_F(Tasks, TokensOfAModelNeedOne) {
+  const Outcome none = run({"tasks", "show", "--respelled", "--tokens-of", "no-such.gguf"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_NE(none.err.find("no-such.gguf"), std::string::npos) << none.err;
+  EXPECT_EQ(run({"tasks", "show", "--tokens-of", "no-such.gguf"}).exit_code, 2);
+}
+
+using TasksOfModel = ModelTest;
+
+TEST_F(TasksOfModel, MadeUpWordsAreOfItsTokens) {
+  const std::vector<std::string> show = {"tasks", "show", "--respelled", "--n", "8"};
+  std::vector<std::string> with = show;
+  with.insert(with.end(), {"--tokens-of", model_});
+  const Outcome made = run(with);
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_NE(made.out, run(show).out);
+  EXPECT_EQ(made.out, run(with).out);
+}
+
 TEST_F(Tasks, CheckJudgesStandardInput) {
   const std::vector<std::string> which = {"--kind",  "hypothesis", "--field",
                                           "physics", "--seed",     "12"};

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "models/tasks/task.h"
@@ -57,6 +58,29 @@ TEST(Respelling, MakesNoWordOfTheLists) {
       }
     }
   }
+}
+
+// Whatever the vocabulary, its tokens occur, and not as words that mean something.
+TEST(Respelling, IsMadeOfTheTokensOfAVocabulary) {
+  const std::vector<std::string> tokens = {"\n", "a",      " width", " Mono", " trans",
+                                           "42",  "mission", "ation", "Which", "é"};
+  const WordPieces pieces(tokens);
+  std::map<std::string, int> seen;
+  for (uint64_t seed = 0; seed < 1000; ++seed) {
+    const std::string made = Respelling(seed, 1.0, pieces).word("sediment", false);
+    EXPECT_FALSE(is_training_word(made)) << made;
+    for (const char* first : {"width", "mono", "trans"}) seen[first] += made.starts_with(first);
+    for (const char* next : {"mission", "ation", "which"}) seen[next] += made.ends_with(next);
+  }
+  EXPECT_EQ(seen.size(), 6u);
+  for (const auto& [piece, n] : seen) EXPECT_GE(n, 100) << piece;
+}
+
+// A vocabulary of bytes has none.
+TEST(Respelling, HasPiecesOfItsOwn) {
+  const std::vector<std::string> tokens = {"a", "b", " "};
+  const WordPieces bytes(tokens);
+  EXPECT_EQ(Respelling(5, 1.0, bytes).word("Sediment", true), Respelling(5, 1.0).word("Sediment", true));
 }
 
 TEST(Respelling, NoShareRespellsNothing) {

@@ -84,7 +84,8 @@ class BaseTrainerTest : public ::testing::Test {
   std::string path(std::string_view name) const { return fmt::format("{}/{}", folder_, name); }
 
   Result<BaseTrainReport> train(const BaseRecipe& recipe, BaseTrainOptions options) {
-    return train_base(recipe, Copying(1), Copying(1u << 30), options);
+    Copying training(1);
+    return train_base(recipe, training, Copying(1u << 30), options);
   }
   std::string bytes(const std::string& file) { return *read_file(file, 1u << 30); }
 

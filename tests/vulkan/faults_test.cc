@@ -33,10 +33,15 @@ class VulkanFaults : public ::testing::Test {
     expected_ = tokens_of(**engine);
     ASSERT_EQ(expected_.size(), 2u);
   }
-  void TearDown() override { plan_fault(Fault::kNone); }
+  void TearDown() override {
+    plan_fault(Fault::kNone);
+    pretend_discrete({});
+  }
 
-  static Result<std::unique_ptr<Backend>> make() {
-    return vulkan::create_vulkan_backend({.device = "llvmpipe", .api = &faulty_api()});
+  Result<std::unique_ptr<Backend>> make() const {
+    return vulkan::create_vulkan_backend({.device = "llvmpipe",
+                                          .macs_per_submission = macs_per_submission_,
+                                          .api = &faulty_api()});
   }
   // Of two questions that are answered together.
   static std::vector<std::vector<int32_t>> tokens_of(Engine& engine) {
@@ -68,6 +73,7 @@ class VulkanFaults : public ::testing::Test {
   }
 
   std::vector<std::vector<int32_t>> expected_;
+  std::optional<uint64_t> macs_per_submission_ = {};
 };
 
 TEST_F(VulkanFaults, WithoutAnyItIsTheDeviceThatAnswers) { EXPECT_FALSE(answers_right()); }
@@ -102,6 +108,50 @@ TEST_F(VulkanFaults, WheneverTheDeviceIsLost) {
     while (plan_fault(fault, at, true), answers_right()) ++at;
     EXPECT_GE(at, kTokens);
   }
+}
+
+// A step may be several submissions, and any of them fail.
+TEST_F(VulkanFaults, WheneverTheDeviceIsLostInTheMiddleOfAStep) {
+  const auto submissions = [&] {
+    plan_fault(Fault::kLostAtSubmit, 1 << 20);
+    EXPECT_FALSE(answers_right());
+    return fault_calls();
+  };
+  const int whole = submissions();
+  macs_per_submission_ = 1;
+  const int split = submissions();
+  EXPECT_GE(split, 10 * whole) << "each product of two layers on its own";
+  for (int at = 0; at < split; at += 7) {
+    plan_fault(Fault::kLostAtSubmit, at, true);
+    EXPECT_TRUE(answers_right()) << at;
+  }
+}
+
+TEST_F(VulkanFaults, WhatDoesNotFitIntoADeviceIsNotPutThere) {
+  const auto backend_with = [&](const PretendedMemory& memory) {
+    pretend_discrete(memory);
+    plan_fault(Fault::kNoMemory, 1 << 20);
+    auto engine = Engine::load_on(std::move(*make()), tiny(), {.n_slots = 2, .fall_back = cpu});
+    EXPECT_TRUE(engine) << (engine ? "" : engine.error().message);
+    if (!engine) return std::string("none");
+    EXPECT_EQ(tokens_of(**engine), expected_);
+    const std::string name((*engine)->backend_name());
+    EXPECT_EQ(fault_calls() > 0, name == "vulkan") << "nothing is taken where it is too much";
+    return name;
+  };
+  constexpr uint64_t kPlenty = 1u << 30, kLittle = 40'000;
+  EXPECT_EQ(backend_with({.size = kPlenty}), "vulkan");
+  EXPECT_EQ(backend_with({.size = kLittle}), "cpu");
+  EXPECT_EQ(backend_with({.size = kPlenty, .budget = kPlenty, .used = kLittle}), "vulkan");
+  EXPECT_EQ(backend_with({.size = kPlenty, .budget = kLittle}), "cpu");
+  EXPECT_EQ(backend_with({.size = kPlenty, .budget = kPlenty, .used = kPlenty - kLittle}), "cpu");
+  EXPECT_EQ(backend_with({.size = kPlenty, .budget = kPlenty, .used = 2 * kPlenty}), "cpu");
+
+  // Without another backend it is said.
+  auto engine = Engine::load_on(std::move(*make()), tiny(), {.n_slots = 2});
+  ASSERT_FALSE(engine);
+  EXPECT_EQ(engine.error().code, ErrorCode::kOutOfMemory);
+  EXPECT_THAT(engine.error().message, HasSubstr("0.0 MiB may be used"));
 }
 
 TEST_F(VulkanFaults, WithoutAnotherBackendItIsAnError) {

@@ -1,5 +1,9 @@
 #include "tests/vulkan/faulty_api.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 namespace ac::test {
 namespace {
 
@@ -11,6 +15,7 @@ struct Plan {
   bool happened = false;
 };
 Plan plan;
+std::optional<PretendedMemory> pretended;
 vulkan::Api real;
 PFN_vkGetDeviceProcAddr real_device_proc = nullptr;
 
@@ -24,6 +29,9 @@ bool fails(Fault fault) {
 
 PFN_vkCreateInstance real_create_instance = nullptr;
 PFN_vkEnumeratePhysicalDevices real_enumerate = nullptr;
+PFN_vkGetPhysicalDeviceProperties2 real_properties = nullptr;
+PFN_vkGetPhysicalDeviceMemoryProperties2 real_memory = nullptr;
+PFN_vkEnumerateDeviceExtensionProperties real_extensions = nullptr;
 PFN_vkAllocateMemory real_allocate = nullptr;
 PFN_vkCreateComputePipelines real_pipelines = nullptr;
 PFN_vkQueueSubmit real_submit = nullptr;
@@ -41,6 +49,41 @@ VKAPI_ATTR VkResult VKAPI_CALL enumerate(VkInstance instance, uint32_t* count, V
     return VK_SUCCESS;
   }
   return real_enumerate(instance, count, devices);
+}
+VKAPI_ATTR void VKAPI_CALL properties(VkPhysicalDevice device, VkPhysicalDeviceProperties2* all) {
+  real_properties(device, all);
+  if (pretended) all->properties.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+}
+VKAPI_ATTR void VKAPI_CALL memory_properties(VkPhysicalDevice device, VkPhysicalDeviceMemoryProperties2* all) {
+  void* const next = std::exchange(all->pNext, nullptr);  // the real one may not know it
+  real_memory(device, all);
+  all->pNext = next;
+  if (!pretended) return;
+  VkPhysicalDeviceMemoryProperties& memory = all->memoryProperties;
+  for (uint32_t i = 0; i < memory.memoryHeapCount; ++i) memory.memoryHeaps[i].size = pretended->size;
+  auto* const budget = static_cast<VkPhysicalDeviceMemoryBudgetPropertiesEXT*>(next);
+  for (uint32_t i = 0; budget != nullptr && i < memory.memoryHeapCount; ++i) {
+    budget->heapBudget[i] = pretended->budget.value();
+    budget->heapUsage[i] = pretended->used;
+  }
+}
+// Those of the real device, with or without the one that tells the budget.
+VKAPI_ATTR VkResult VKAPI_CALL extensions(VkPhysicalDevice device, const char* layer, uint32_t* count,
+                                          VkExtensionProperties* all) {
+  uint32_t n = 0;
+  real_extensions(device, layer, &n, nullptr);
+  std::vector<VkExtensionProperties> found(n);
+  real_extensions(device, layer, &n, found.data());
+  const std::string_view name = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+  std::erase_if(found, [&](const auto& each) { return pretended && each.extensionName == name; });
+  if (pretended && pretended->budget) {
+    VkExtensionProperties more = {};
+    name.copy(more.extensionName, name.size());
+    found.push_back(more);
+  }
+  if (all != nullptr) std::copy_n(found.begin(), std::min<size_t>(*count, found.size()), all);
+  *count = static_cast<uint32_t>(found.size());
+  return VK_SUCCESS;
 }
 VKAPI_ATTR VkResult VKAPI_CALL allocate(VkDevice device, const VkMemoryAllocateInfo* info,
                                         const VkAllocationCallbacks* callbacks, VkDeviceMemory* memory) {
@@ -84,6 +127,9 @@ VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL instance_proc(VkInstance instance, cons
   const std::string_view wanted = name;
   if (wanted == "vkCreateInstance") return instead(found, &real_create_instance, create_instance);
   if (wanted == "vkEnumeratePhysicalDevices") return instead(found, &real_enumerate, enumerate);
+  if (wanted == "vkGetPhysicalDeviceProperties2") return instead(found, &real_properties, properties);
+  if (wanted == "vkGetPhysicalDeviceMemoryProperties2") return instead(found, &real_memory, memory_properties);
+  if (wanted == "vkEnumerateDeviceExtensionProperties") return instead(found, &real_extensions, extensions);
   if (wanted == "vkGetDeviceProcAddr") return instead(found, &real_device_proc, device_proc);
   return found;
 }
@@ -95,6 +141,10 @@ void plan_fault(Fault fault, int at, bool for_ever) {
 }
 
 bool fault_happened() { return plan.happened; }
+
+int fault_calls() { return plan.n_calls; }
+
+void pretend_discrete(std::optional<PretendedMemory> memory) { pretended = memory; }
 
 const vulkan::Api& faulty_api() {
   static const vulkan::Api api = [] {
