@@ -22,7 +22,10 @@ constexpr double kListedUnit = 0.5;    // of variables, one from the list of uni
 constexpr double kLongerName = 0.35;   // of subjects and methods, with another word in front
 constexpr double kCountedUnit = 0.15;  // and a made-up plural
 constexpr double kPieced = 0.45;        // share of words that are put together from pieces
-constexpr double kWordlike = 0.35;      // and of those drawn letter by letter from what follows what
+// Of those, some begin as a small word does: "instrument" has a capital in a title where "in" has none, and
+// to most tokenizers both begin with the same token.
+constexpr double kSmallBeginning = 0.15;
+constexpr double kWordlike = 0.35;       // share of words drawn letter by letter from what follows what
 
 // Letters as often as they are in names and terms of several languages, roughly.
 constexpr std::string_view kVowels = "aaaaeeeeeiiiiooouu";
@@ -163,7 +166,7 @@ const FreePhrases* free_phrases(std::string_view key) {
 std::string pieced(std::string_view text, uint64_t seed, const WordPieces& pieces) {
   for (const char c : text) seed = extended(seed, lower(c));
   Rng rng(seed);
-  std::string result(pieces.first(rng));
+  std::string result(rng.uniform() < kSmallBeginning ? pick(small_words(), rng) : pieces.first(rng));
   while (result.size() < text.size() || is_training_word(result)) result += pieces.next(rng);
   const bool is_upper = text.size() > 1 && text[1] != lower(text[1]);
   for (size_t i = 0; i < result.size(); ++i) {

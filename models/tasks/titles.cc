@@ -38,6 +38,8 @@ std::string headline_word(std::string_view word, bool always) {
 
 }  // namespace
 
+std::span<const std::string_view> small_words() { return kSmallWords; }
+
 bool is_small_word(std::string_view word) {
   return std::find(kSmallWords.begin(), kSmallWords.end(), word) != kSmallWords.end();
 }

@@ -73,7 +73,7 @@ TEST(Respelling, IsMadeOfTheTokensOfAVocabulary) {
     for (const char* next : {"mission", "ation", "which"}) seen[next] += made.ends_with(next);
   }
   EXPECT_EQ(seen.size(), 6u);
-  for (const auto& [piece, n] : seen) EXPECT_GE(n, 100) << piece;
+  for (const auto& [piece, n] : seen) EXPECT_GE(n, 80) << piece;
 }
 
 // A vocabulary of bytes has none.
