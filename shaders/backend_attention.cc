@@ -115,7 +115,7 @@ Value VulkanBackend::attend(Value q, const AttendOptions& options) {
                    bits_of(options.scale),
                    bits_of(options.softcap)};
   dispatch.groups = {n_heads, static_cast<uint32_t>(n_tokens), static_cast<uint32_t>(n_parts)};
-  // In powers of two, too.
+  // Rounded as the parts are, or every position would be a program of its own.
   const uint64_t most_seen = std::max(std::bit_ceil(n_seen), kPositionsPerPart);
   dispatch.n_macs = 2 * n_tokens * n_heads * d_head * most_seen;
   record("attend", {lanes, is_half, n_pairs, n_parts > 1 ? 1u : 0u}, dispatch);

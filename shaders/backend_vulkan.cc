@@ -24,7 +24,7 @@ Status VulkanBackend::open() {
   weight_memory_ = std::make_unique<WeightMemory>(*device_, *commands_);
   weights_.emplace(*weight_memory_, device_->facts());
   recorder_ = std::make_unique<Recorder>(*device_, *commands_, *pipelines_,
-                                         options_.macs_per_submission.value_or(kMacsPerSubmission));
+                                         options_.macs_per_submission);
   const DeviceFacts& facts = device_->facts();
   has_subgroup_sums_ = options_.uses_subgroups && facts.has_subgroup_sums;
   uses_dots_ = facts.has_integer_dot && options_.uses_integer_dot.value_or(facts.is_dot_fast);

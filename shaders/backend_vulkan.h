@@ -27,8 +27,10 @@ struct VulkanOptions {
   std::optional<bool> uses_integer_dot = {};
   // Fills memory of activations with NaN before it is used; for tests.
   bool poison_memory = false;
-  // The most multiply-adds of a submission; nullopt: as program.h says.
-  std::optional<uint64_t> macs_per_submission = {};
+  // The most multiply-adds of a submission. Systems end what occupies a device for some seconds (2 on
+  // Windows), and a long prompt is more than that for a small one; some microseconds more for each
+  // submission are nothing beside it.
+  uint64_t macs_per_submission = 5'000'000'000;
   bool validate = false;       // loads the Khronos validation layer with synchronisation checks
   const Api* api = nullptr;    // nullptr: the loader's; tests put faults between
 };

@@ -45,15 +45,11 @@ struct Program {
   bool operator==(const Program&) const = default;
 };
 
-// Multiply-adds of a submission. Systems end what occupies a device for some seconds (2 on Windows), and a
-// long prompt is more than that for a small one; a few microseconds a submission are nothing beside it.
-inline constexpr uint64_t kMacsPerSubmission = 5'000'000'000;
-
 // Runs programs. One that equals a program of before is not recorded again.
 class Recorder {
  public:
   Recorder(const Device& device, Commands& commands, const Pipelines& pipelines,
-           uint64_t macs_per_submission = kMacsPerSubmission)
+           uint64_t macs_per_submission)
       : device_(device),
         commands_(commands),
         pipelines_(pipelines),

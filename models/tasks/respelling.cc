@@ -45,8 +45,6 @@ constexpr std::string_view kMarkedCapitalVowels[] = {
 constexpr std::string_view kMarkedCapitalConsonants[] = {
     "Ç", "Ć", "Č", "Ď", "Đ", "Ł", "Ñ", "Ň", "Ř", "Ś", "Š", "Ş", "Ț", "Ź", "Ž", "Ż"};
 
-bool is_ascii_letter(char c) { return is_letter(c) && static_cast<unsigned char>(c) < 0x80; }
-
 bool is_vowel(char c) {
   return std::string_view("aeiou").find(lower(c)) != std::string_view::npos;
 }
@@ -190,6 +188,7 @@ std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t sa
   if (!keeps_beginnings && kind < kPieced && std::all_of(text.begin(), text.end(), is_ascii_letter)) {
     return pieced(text, before, *pieces_);
   }
+  // Of those that are not, as many as ever.
   const bool wordlike = keeps_beginnings ? kind < kWordlike / (1 - kPieced) : kind < kPieced + kWordlike;
   size_t before_last = LetterChain::kStart, last = LetterChain::kStart;
   for (size_t i = 0; i < text.size(); ++i) {

@@ -2,11 +2,11 @@
 // thousand words again and again learns them by heart; one that sees words which never come back
 // learns to copy.
 //
-// Nearly half of them are put together from pieces (word_pieces.h). In others a letter becomes
-// one that often follows the letters before it in those words, or any letter of its kind, now and then none
-// or two, drawn from the seed and the letters before it. So a word has one spelling in an instance, whatever its case. Where words
-// have short forms all are made in the second way: what begins alike goes on to begin alike, and "Physiol."
-// stays the beginning of "Physiology".
+// Nearly half of them are put together from pieces (word_pieces.h). In the others a letter becomes one
+// that often follows the letters before it in words of the training split, or any letter of its kind, now
+// and then none or two, drawn from the seed and the letters before it. A word has one spelling in an
+// instance, whatever its case. Words that have short forms beside them are all made letter by letter:
+// then what begins alike goes on to begin alike, and "Physiol." stays the beginning of "Physiology".
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,7 @@ class Respelling {
   // letters, small words of titles, digits and signs stay. No word becomes one of the lexicon.
   // REQUIRES: is_content(key).
   std::string entry(std::string_view key, std::string_view text) const;
+  // `keeps_beginnings`: it has short forms.
   std::string word(std::string_view text, bool is_name, bool keeps_beginnings = false) const;
   // Whether the wording of the phrases of `key` decides nothing: what is asked for follows from their
   // slots and from what is pasted.

@@ -36,6 +36,7 @@ char upper(char c);
 std::string lower(std::string_view text);
 std::string capitalised(std::string_view text);
 bool is_digit(char c);
+bool is_ascii_letter(char c);
 bool is_letter(char c);  // ASCII letters and every byte of a multi-byte character
 
 // The first character, all of its bytes.

@@ -12,15 +12,13 @@ namespace {
 constexpr size_t kShortestWord = 3, kLongestWord = 8;
 constexpr size_t kShortestPiece = 2, kLongestPiece = 6;
 
-bool is_plain_letter(char c) { return is_letter(c) && static_cast<unsigned char>(c) < 0x80; }
-
 void add_words(std::string_view entry, std::set<std::string>& words) {
   std::string word;
   bool is_slot = false;
   for (const char c : std::string(entry) + " ") {
     if (c == '{') is_slot = true;
     if (c == '}') is_slot = false;
-    if (is_plain_letter(c) && !is_slot) {
+    if (is_ascii_letter(c) && !is_slot) {
       word += lower(c);
     } else {
       if (word.size() >= kShortestWord) words.insert(word);
@@ -79,7 +77,7 @@ WordPieces::WordPieces(std::span<const std::string> tokens) {
   for (const std::string& token : tokens) {
     const bool has_space = token.starts_with(' ');
     const std::string letters = lower(std::string_view(token).substr(has_space ? 1 : 0));
-    if (letters.size() < kShortestPiece || !std::all_of(letters.begin(), letters.end(), is_plain_letter)) {
+    if (letters.size() < kShortestPiece || !std::all_of(letters.begin(), letters.end(), is_ascii_letter)) {
       continue;
     }
     (has_space ? first : next).insert(letters);
