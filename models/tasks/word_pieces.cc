@@ -77,7 +77,8 @@ WordPieces::WordPieces(std::span<const std::string> tokens) {
   for (const std::string& token : tokens) {
     const bool has_space = token.starts_with(' ');
     const std::string letters = lower(std::string_view(token).substr(has_space ? 1 : 0));
-    if (letters.size() < kShortestPiece || !std::all_of(letters.begin(), letters.end(), is_ascii_letter)) {
+    const size_t shortest = has_space ? 1 : kShortestPiece;
+    if (letters.size() < shortest || !std::all_of(letters.begin(), letters.end(), is_ascii_letter)) {
       continue;
     }
     (has_space ? first : next).insert(letters);

@@ -16,7 +16,7 @@ namespace ac::tasks {
 class WordPieces {
  public:
   static const WordPieces& of_training_split();
-  // Of tokens as bytes; those that are letters of ASCII, at least two, with or without a space in front.
+  // Of tokens as bytes; those that are letters of ASCII, at least two unless a space is in front.
   // Where there are none of a kind, those of the training split.
   explicit WordPieces(std::span<const std::string> tokens);
 

@@ -10,7 +10,11 @@
 namespace ac {
 
 Result<BpeVocabulary> train_tokenizer(const BaseRecipe& recipe, const DocumentSource& source) {
-  AC_TRY(BpeTrainer trainer, BpeTrainer::create({.n_vocab = recipe.n_vocab, .aligned = recipe.aligned}));
+  BpeOptions options{.n_vocab = recipe.n_vocab, .first_letters = recipe.first_letters};
+  // Of the known ones that read digits one by one, the one that leaves brackets and quotation marks in front of
+  // words too.
+  if (recipe.first_letters) options.pre_tokenizer = "qwen2";
+  AC_TRY(BpeTrainer trainer, BpeTrainer::create(std::move(options)));
   int64_t n_bytes = 0;
   const uint64_t size = source.size();
   for (uint64_t i = 0; n_bytes < recipe.tokenizer_bytes && (size == 0 || i < size); ++i) {

@@ -6,6 +6,7 @@
 #include "models/arch/model.h"
 #include "models/store/gguf.h"
 #include "models/train/base_model.h"
+#include "models/train/selection.h"
 #include "models/train/train_log.h"
 #include "runtime/core/file.h"
 
@@ -220,18 +221,28 @@ class BaseTrainer {
     return out_of_time || (options_.cancel != nullptr && options_.cancel->raised());
   }
 
-  Status step() {
+  Result<std::vector<Pack>> draw(int64_t n_tokens) {
     std::vector<Pack> packs;
-    int64_t n_tokens = 0;
-    while (n_tokens < recipe_.tokens_per_step) {
+    int64_t n_drawn = 0;
+    while (n_drawn < n_tokens) {
       AC_TRY(Pack pack, stream_->next());
-      n_tokens += static_cast<int64_t>(pack.tokens.size());
+      n_drawn += static_cast<int64_t>(pack.tokens.size());
       packs.push_back(std::move(pack));
     }
+    return packs;
+  }
+
+  Status step() {
+    const auto n_candidates = static_cast<int64_t>(
+        recipe_.candidates * static_cast<double>(recipe_.tokens_per_step));
+    AC_TRY(std::vector<Pack> packs, draw(n_candidates));
     const float rate =
         cosine_learning_rate(place_.step, recipe_.warm_up_steps, recipe_.n_steps,
                              recipe_.learning_rate, recipe_.learning_rate * recipe_.last_rate);
     const auto begin = clock_.now();
+    if (n_candidates > recipe_.tokens_per_step) {
+      AC_TRY(packs, select_hardest(*trainer_, packs, recipe_.tokens_per_step, recipe_.tokens_per_pack));
+    }
     AC_TRY(const StepReport done, trainer_->step(packs, rate));
     const double seconds = seconds_between(begin, clock_.now());
     ++place_.step;

@@ -2,20 +2,19 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <queue>
-#include <tuple>
 
 #include "models/text/pretokenizer.h"
+#include "models/text/unicode.h"
 #include "models/text/vocabulary.h"
-#include "models/train/aligned_vocabulary.h"
+#include "models/train/first_letters.h"
 
 namespace ac {
 namespace {
 
 constexpr int32_t kBytes = 256;
 constexpr int32_t kMostTokens = 1 << 20;
-// Of an aligned vocabulary's merges, those that its words have without capital and space.
-constexpr double kPlainShare = 0.3;
 constexpr std::string_view kChatTemplate =
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
     "'<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ "
@@ -84,8 +83,6 @@ class Merging {
   }
 
   std::vector<std::string> take_tokens() { return std::move(tokens_); }
-  // The token that piece p begins with by now.
-  const std::string& first_token(size_t p) const { return token(pieces_[p].tokens.front()); }
 
  private:
   const std::string& token(int32_t id) const { return tokens_[static_cast<size_t>(id)]; }
@@ -166,6 +163,79 @@ void merge_up_to(size_t n_merges, Merging* merging, BpeVocabulary* vocabulary) {
   }
 }
 
+template <typename Visit>
+void for_each_character(std::string_view text, const Visit& visit) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t size = text::decode_utf8(text.data() + at, text.data() + text.size()).size;
+    visit(text.substr(at, size));
+    at += size;
+  }
+}
+
+// The most frequent first.
+std::vector<std::string_view> by_count(const std::map<std::string_view, int64_t>& counts,
+                                       int64_t least) {
+  std::vector<std::pair<int64_t, std::string_view>> ordered;
+  for (const auto& [text, count] : counts) {
+    if (count >= least) ordered.emplace_back(-count, text);
+  }
+  std::ranges::sort(ordered);
+  std::vector<std::string_view> texts;
+  for (const auto& [count, text] : ordered) texts.push_back(text);
+  return texts;
+}
+
+// Tokens for characters and for what is in front of words, as far as there is room.
+class CharacterTokens {
+ public:
+  CharacterTokens(size_t n_merges, BpeVocabulary* vocabulary)
+      : n_merges_(n_merges), vocabulary_(*vocabulary) {
+    for (size_t i = vocabulary_.n_special; i < vocabulary_.tokens.size(); ++i) {
+      ids_[vocabulary_.tokens[i]] = static_cast<int32_t>(i);
+    }
+  }
+
+  // Byte by byte.
+  void add_character(std::string_view character) {
+    if (vocabulary_.merges.size() + character.size() - 1 > n_merges_) return;
+    for (size_t n = 1; n < character.size(); ++n) merge(character.substr(0, n), character.substr(n, 1));
+  }
+
+  // A character in front of a word, and the first letter.
+  void add_lead(std::string_view lead) {
+    const size_t size = text::decode_utf8(lead.data(), lead.data() + lead.size()).size;
+    const std::string_view letter = lead.substr(size);
+    const bool are_tokens = ids_.contains(std::string(letter)) &&
+                            ids_.contains(std::string(lead.substr(0, size)));
+    if (are_tokens && vocabulary_.merges.size() < n_merges_) merge(lead.substr(0, size), letter);
+  }
+
+  std::vector<int32_t> of(std::string_view text) const {
+    std::vector<int32_t> ids;
+    for_each_character(text, [&](std::string_view character) {
+      const auto found = ids_.find(std::string(character));
+      if (found != ids_.end()) {
+        ids.push_back(found->second);
+        return;
+      }
+      for (const char byte : character) ids.push_back(ids_.at(std::string(1, byte)));
+    });
+    return ids;
+  }
+
+ private:
+  void merge(std::string_view left, std::string_view right) {
+    const std::string whole = std::string(left) + std::string(right);
+    if (!ids_.emplace(whole, static_cast<int32_t>(vocabulary_.tokens.size())).second) return;
+    vocabulary_.merges.emplace_back(left, right);
+    vocabulary_.tokens.push_back(whole);
+  }
+
+  size_t n_merges_;
+  BpeVocabulary& vocabulary_;
+  std::unordered_map<std::string, int32_t> ids_;
+};
+
 }  // namespace
 
 Result<BpeTrainer> BpeTrainer::create(BpeOptions options) {
@@ -189,7 +259,7 @@ void BpeTrainer::add_text(std::string_view text) {
 }
 
 BpeVocabulary BpeTrainer::train() const {
-  if (options_.aligned) return train_aligned();
+  if (options_.first_letters) return train_first_letters();
   BpeVocabulary vocabulary = bytes_alone(options_);
   std::vector<Piece> pieces;
   for (const auto& [text, count] : pieces_) {
@@ -201,34 +271,34 @@ BpeVocabulary BpeTrainer::train() const {
   return vocabulary;
 }
 
-BpeVocabulary BpeTrainer::train_aligned() const {
+BpeVocabulary BpeTrainer::train_first_letters() const {
   BpeVocabulary vocabulary = bytes_alone(options_);
-  std::map<std::string, int64_t> plain;
-  for (const auto& [text, count] : pieces_) plain[piece_form(text).plain] += count;
-  std::vector<Piece> pieces;
-  std::map<std::string_view, size_t> place;
-  for (const auto& [text, count] : plain) {
-    place[text] = pieces.size();
-    pieces.push_back(piece_of_bytes(vocabulary, text, count));
-  }
-  Merging merging(options_, std::move(pieces), std::move(vocabulary.tokens));
-  const size_t n_merges = room(options_);
-  merge_up_to(static_cast<size_t>(kPlainShare * static_cast<double>(n_merges)), &merging, &vocabulary);
-  std::map<std::tuple<std::string, bool, bool>, int64_t> firsts;
+  // In order, so that the same texts give the same merges.
+  std::map<std::string_view, int64_t> characters, leads, rest;
   for (const auto& [text, count] : pieces_) {
-    const PieceForm form = piece_form(text);
-    if (!form.space && !form.capital) continue;
-    firsts[{merging.first_token(place[form.plain]), form.space, form.capital}] += count;
+    for_each_character(text, [&](std::string_view character) {
+      if (character.size() > 1) characters[character] += count;
+    });
+    const std::optional<WordParts> word = word_parts(text);
+    if (!word) {
+      rest[text] += count;
+      continue;
+    }
+    if (!word->lead.empty()) {
+      leads[std::string_view(text).substr(0, word->lead.size() + word->first.size())] += count;
+    }
+    for (const std::string_view tail : word->tails) rest[tail] += count;
   }
-  std::vector<FirstToken> counted;
-  for (const auto& [first, count] : firsts) {
-    const auto& [token, space, capital] = first;
-    counted.push_back({.token = token, .space = space, .capital = capital, .count = count});
+  CharacterTokens tokens(room(options_), &vocabulary);
+  for (const std::string_view character : by_count(characters, options_.least_count)) {
+    tokens.add_character(character);
   }
-  vocabulary.merges =
-      aligned_merges(vocabulary.merges, std::move(counted), n_merges, options_.least_count);
-  vocabulary.tokens = bytes_alone(options_).tokens;
-  for (const auto& [left, right] : vocabulary.merges) vocabulary.tokens.push_back(left + right);
+  for (const std::string_view lead : by_count(leads, options_.least_count)) tokens.add_lead(lead);
+  std::vector<Piece> pieces;
+  for (const auto& [text, count] : rest) pieces.push_back({tokens.of(text), count});
+  Merging merging(options_, std::move(pieces), std::move(vocabulary.tokens));
+  merge_up_to(room(options_), &merging, &vocabulary);
+  vocabulary.tokens = merging.take_tokens();
   return vocabulary;
 }
 

@@ -23,7 +23,7 @@ struct BpeOptions {
   std::string pre_tokenizer = "smollm";
   std::vector<std::string> special_tokens = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
   int64_t least_count = 2;         // pairs seen less often are not merged
-  bool aligned = false;            // words are cut alike wherever they stand (aligned_vocabulary.h)
+  bool first_letters = false;      // the first letter of a word is a token (first_letters.h)
   size_t longest_token_bytes = 32;
 };
 
@@ -47,7 +47,7 @@ class BpeTrainer {
 
  private:
   explicit BpeTrainer(BpeOptions options) : options_(std::move(options)) {}
-  BpeVocabulary train_aligned() const;
+  BpeVocabulary train_first_letters() const;
   BpeOptions options_;
   std::unordered_map<std::string, int64_t> pieces_;
 };

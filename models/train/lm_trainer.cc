@@ -76,10 +76,33 @@ Result<std::unique_ptr<LmTrainer>> LmTrainer::create(Parameters& parameters,
   return trainer;
 }
 
+// Past the last attention only rows that count are computed: an answer is a quarter of a document, and
+// the output is a seventh of a small model.
+LossOptions LmTrainer::keep_rows_that_count(const LossOptions& loss) {
+  rows_.clear();
+  row_targets_.clear();
+  row_weights_.clear();
+  for (size_t i = 0; i < loss.weights.size(); ++i) {
+    if (loss.weights[i] == 0.0f) continue;
+    rows_.push_back(static_cast<int32_t>(i));
+    row_targets_.push_back(loss.targets[i]);
+    row_weights_.push_back(loss.weights[i]);
+  }
+  LossOptions kept{.targets = row_targets_, .weights = row_weights_};
+  if (!loss.row_losses.empty()) kept.row_losses = loss.row_losses.first(rows_.size());
+  return kept;
+}
+
 Result<StepLoss> LmTrainer::run(const Pack& pack, const LossOptions& loss) {
-  rows_ = all_rows(pack.tokens.size());
+  LossOptions options = loss;
+  if (loss.teacher) {
+    rows_ = all_rows(pack.tokens.size());
+  } else {
+    options = keep_rows_that_count(loss);
+    if (rows_.empty()) return StepLoss();
+  }
   tape_->begin_step(pack.batch());
-  tape_->loss(forward(*tape_, model_, rows_), loss);
+  tape_->loss(forward(*tape_, model_, rows_), options);
   AC_TRY_STATUS(tape_->end_step());
   return tape_->step_loss();
 }
@@ -166,6 +189,20 @@ Result<double> LmTrainer::loss(std::span<const Pack> packs) {
     weight += pack.total_weight();
   }
   return weight > 0 ? sum / weight : 0.0;
+}
+
+Result<std::vector<double>> LmTrainer::sequence_losses(const Pack& pack) {
+  row_losses_.resize(pack.tokens.size());
+  tape_->set_pass(TapeBackend::Pass::kForward);
+  const Result<StepLoss> done = run(
+      pack, {.targets = pack.targets, .weights = pack.weights, .row_losses = row_losses_});
+  if (!done) return done.error();
+  std::vector<double> losses(static_cast<size_t>(pack.n_slots), 0.0);
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    const auto slot = static_cast<size_t>(pack.slots[static_cast<size_t>(rows_[i])]);
+    losses[slot] += static_cast<double>(row_weights_[i]) * static_cast<double>(row_losses_[i]);
+  }
+  return losses;
 }
 
 Result<double> LmTrainer::divergence(std::span<const Pack> packs, const PackTeacher& teacher) {

@@ -31,7 +31,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"model", "rope_base", kNumber, "", "10000", 10, 1e9, "", "base of the rotary position embedding"},
 
     {"tokenizer", "vocab", kInteger, "tokens", "4096", 259, 1 << 20, "", "size of the vocabulary"},
-    {"tokenizer", "aligned", kYesNo, "", "no", 0, 0, "", "cut words alike with and without a space or a capital"},
+    {"tokenizer", "first_letters", kYesNo, "", "no", 0, 0, "", "the first letter of a word is a token of its own: for models that copy words"},
     {"tokenizer", "relearn", kYesNo, "", "no", 0, 0, "", "with start: another tokenizer than that file's, its embeddings made from those"},
     {"tokenizer", "sample_mb", kInteger, "MB", "16", 1, 4096, "", "documents that the vocabulary is learned from"},
 
@@ -49,6 +49,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"train", "steps", kInteger, "", "", 1, kMost, "", "steps of the optimiser"},
     {"train", "tokens_per_step", kInteger, "tokens", "16384", 1, 1 << 26, "", "in all packs of a step"},
     {"train", "tokens_per_pack", kInteger, "tokens", "2048", 1, 1 << 20, "", "that go through the model at once"},
+    {"train", "candidates", kNumber, "", "1", 1, 64, "", "tokens looked at for one that is learned from: the documents done worst; 1: all of them"},
     {"train", "learning_rate", kNumber, "", "0.002", 1e-7, 1, "", "at its peak"},
     {"train", "last_rate", kNumber, "", "0.05", 0, 1, "", "at the end, as a share of the peak"},
     {"train", "warm_up", kInteger, "", "100", 0, kMost, "", "steps until the peak"},
@@ -104,7 +105,7 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
   recipe.start_path = table.text("model.start");
   recipe.n_vocab = narrow("tokenizer.vocab");
   recipe.tokenizer_bytes = table.integer("tokenizer.sample_mb") * 1000 * 1000;
-  recipe.aligned = table.yes("tokenizer.aligned");
+  recipe.first_letters = table.yes("tokenizer.first_letters");
   recipe.relearn = table.yes("tokenizer.relearn");
   if (recipe.relearn && recipe.start_path.empty()) {
     return fail(ErrorCode::kInvalidArgument,
@@ -130,6 +131,7 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
                 "{}: tokens_per_pack is {}, expected at least the context, {}", path,
                 recipe.tokens_per_pack, model.context);
   }
+  recipe.candidates = table.number("train.candidates");
   recipe.warm_up_steps = table.integer("train.warm_up");
   recipe.learning_rate = number("train.learning_rate");
   recipe.last_rate = number("train.last_rate");

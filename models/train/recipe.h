@@ -27,7 +27,7 @@ struct BaseRecipe {
 
   int32_t n_vocab = 0;          // at most; fewer where the text is too small
   int64_t tokenizer_bytes = 0;  // of documents that the tokenizer is learned from
-  bool aligned = false;         // BpeOptions::aligned
+  bool first_letters = false;   // BpeOptions::first_letters
   bool relearn = false;         // with start_path: not the tokenizer of that file
   std::string text_path;        // [data] text; empty: the research tasks
   TaskMix tasks{};
@@ -35,6 +35,7 @@ struct BaseRecipe {
   int64_t n_steps = 0;
   int64_t tokens_per_step = 0;
   int32_t tokens_per_pack = 0;  // what goes through the model at once
+  double candidates = 1;  // tokens that are looked at for one that is learned from
   int64_t warm_up_steps = 0;
   float learning_rate = 0;  // peak
   float last_rate = 0;      // at the end, as a share of the peak

@@ -18,6 +18,7 @@ namespace {
 
 constexpr double kQuietSeconds = 1.0;  // work that is done sooner shows no progress at all
 constexpr double kRedrawSeconds = 0.1;
+constexpr double kLineSeconds = 300;
 constexpr int kBarCells = 24;
 
 std::atomic<LogLevel> g_level{LogLevel::kWarning};
@@ -106,7 +107,7 @@ struct Progress::State {
   uint64_t total = 0;
   bool terminal = isatty(STDERR_FILENO) == 1;
   SteadyClock::time_point begin = SteadyClock::now();
-  SteadyClock::time_point drawn{};
+  SteadyClock::time_point drawn = SteadyClock::now();
   uint64_t next_tenth = 1;
 
   void draw_bar(uint64_t done, std::string_view note) {
@@ -128,9 +129,13 @@ struct Progress::State {
     // Not done * 10 / total: a count of bytes may be near the end of its type.
     const auto tenths =
         static_cast<uint64_t>(10.0 * static_cast<double>(done) / static_cast<double>(total));
-    if (tenths < next_tenth) return;
+    const auto now = SteadyClock::now();
+    const bool is_long_since = std::chrono::duration<double>(now - drawn).count() >= kLineSeconds;
+    if (tenths < next_tenth && !is_long_since) return;
     next_tenth = tenths + 1;
-    note_line(fmt::format("{} {}% {}", title, std::min<uint64_t>(tenths, 10) * 10, note));
+    drawn = now;
+    const auto hundredths = static_cast<uint64_t>(100.0 * static_cast<double>(done) / static_cast<double>(total));
+    note_line(fmt::format("{} {}% {}", title, std::min<uint64_t>(hundredths, 100), note));
   }
 };
 

@@ -42,7 +42,7 @@ void log_warning(fmt::format_string<Args...> format, Args&&... args) {
 }
 
 // What is shown while something takes longer than a second: a bar on a terminal, plain lines (one
-// every ten per cent) when stderr is piped. Not thread-safe.
+// every ten per cent and every five minutes) when stderr is piped. Not thread-safe.
 class Progress {
  public:
   Progress(std::string title, uint64_t total);  // total 0: unknown, shows the note

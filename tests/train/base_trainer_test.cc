@@ -116,6 +116,28 @@ TEST_F(BaseTrainerTest, MuonGoesOnWhereItWasToo) {
   EXPECT_EQ(bytes(path("a.state")), bytes(path("b.state")));
 }
 
+TEST_F(BaseTrainerTest, SelectedDocumentsGoOnWhereTheyWereToo) {
+  const BaseRecipe recipe = recipe_of(
+      replaced(kRecipe, "warm_up = 3", "warm_up = 3\ncandidates = 3\nprompt_weight = 0"));
+  BaseTrainOptions first{.out_path = path("a"), .n_threads = 1};
+  StopAfter stop(10, &first);
+  ASSERT_TRUE(train(recipe, first).has_value());
+  const auto gone_on = train(recipe, {.out_path = path("a"), .resume = true, .n_threads = 2});
+  ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message;
+  const auto whole = train(recipe, {.out_path = path("b"), .n_threads = 3});
+  ASSERT_TRUE(whole.has_value()) << whole.error().message;
+  EXPECT_EQ(bytes(path("a")), bytes(path("b")));
+  EXPECT_LT(whole->n_tokens, 20 * 450) << "what is learned from, not what was looked at";
+  const auto log = parse_log_lines(bytes(path("b.log.jsonl")), "log");
+  ASSERT_TRUE(log.has_value());
+  const auto all = train(recipe_of(replaced(kRecipe, "warm_up = 3", "warm_up = 3\nprompt_weight = 0")),
+                         {.out_path = path("c")});
+  ASSERT_TRUE(all.has_value());
+  const auto log_of_all = parse_log_lines(bytes(path("c.log.jsonl")), "log");
+  ASSERT_TRUE(log_of_all.has_value());
+  EXPECT_GT((*log)[0].loss, (*log_of_all)[0].loss) << "the worst";
+}
+
 TEST_F(BaseTrainerTest, StoppedAndGoneOnWithIsTheSameRun) {
   for (const char* format : {"f32", "bf16", "small"}) {
     const std::string text = fmt::format("{}checkpoint_format = {}\n", kRecipe, format);
@@ -271,7 +293,7 @@ TEST_F(BaseTrainerTest, LearnsAnotherVocabularyAnew) {
   ASSERT_TRUE(train(recipe_of(kRecipe), {.out_path = path("first")}).has_value());
   const std::string begins = replaced(
       replaced(kRecipe, "[model]\n", "[model]\nstart = " + path("first") + "\n"), "vocab = 280",
-      "vocab = 300\naligned = yes\nrelearn = yes");
+      "vocab = 300\nfirst_letters = yes\nrelearn = yes");
   const auto report = train(recipe_of(begins), {.out_path = path("second")});
   ASSERT_TRUE(report.has_value()) << report.error().message;
   const auto first_loss = [&](const char* name) {

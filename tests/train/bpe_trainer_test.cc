@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "models/text/chat_template.h"
 #include "models/text/tokenizer.h"
+#include "models/train/first_letters.h"
 #include "runtime/core/file.h"
 #include "runtime/core/rng.h"
 
@@ -95,8 +98,9 @@ TEST(BpeTrainer, TheTokenizerReadsItAndGivesBackAnyBytes) {
   EXPECT_EQ(tokenizer->token_bytes(*tokenizer->eos(), true), "<|im_end|>");
 }
 
-// " drift", "drift" and "Drift" are cut at the same places, so that only their first tokens differ.
-TEST(BpeTrainer, AlignedWordsAreCutAlike) {
+// A word is the same tokens after its first letter, whatever is in front of it and whether it has a capital;
+// its initial is its first token.
+TEST(BpeTrainer, FirstLettersAreTokens) {
   Rng rng(3);
   std::vector<std::string> words;
   for (int i = 0; i < 300; ++i) {
@@ -114,38 +118,70 @@ TEST(BpeTrainer, AlignedWordsAreCutAlike) {
   std::vector<std::string> texts;
   for (int i = 0; i < 3000; ++i) {
     const std::string& word = words[rng.below(words.size())];
-    texts.push_back(fmt::format("{} {},{} {}", word, word, word, raised(word)));
-    texts.push_back(raised(word));
+    texts.push_back(fmt::format("{} {} f({}-{}) {}", word, word, word, word, raised(word)));
+    texts.push_back(raised(word) + " \u00c5sa");
   }
-  const auto shape = [](const Tokenizer& tokenizer, const std::string& text) {
-    // Where tokens end, from the end of the text.
-    std::vector<size_t> ends;
-    size_t left = text.size();
-    for (const int32_t id : tokenizer.encode(text)) {
-      ends.push_back(left);
-      left -= tokenizer.token_bytes(id).size();
-    }
-    ends.erase(ends.begin());  // the first token may be longer by a space
-    return ends;
+  const BpeOptions options{.n_vocab = 600, .pre_tokenizer = "qwen2", .first_letters = true};
+  const auto tokenizer = tokenizer_of(trained(texts, options));
+  const auto plain = tokenizer_of(trained(texts, {.n_vocab = 600, .pre_tokenizer = "qwen2"}));
+  const auto rest = [](const Tokenizer& of, const std::string& text) {
+    std::vector<int32_t> ids = of.encode(text);
+    ids.erase(ids.begin());
+    return ids;
   };
-  const auto n_unlike = [&](const Tokenizer& tokenizer) {
+  const auto n_unlike = [&](const Tokenizer& of) {
     int n = 0;
     for (const std::string& word : words) {
-      const auto plain = shape(tokenizer, word);
-      n += shape(tokenizer, " " + word) != plain || shape(tokenizer, raised(word)) != plain ||
-           shape(tokenizer, " " + raised(word)) != plain;
+      const auto expected = rest(of, " " + word);
+      n += rest(of, raised(word)) != expected || rest(of, " " + raised(word)) != expected ||
+           rest(of, "(" + word) != expected || rest(of, "-" + word) != expected;
     }
     return n;
   };
-  const auto aligned = tokenizer_of(trained(texts, {.n_vocab = 900, .aligned = true}));
-  EXPECT_LE(n_unlike(*aligned), 3);
-  EXPECT_GT(n_unlike(*tokenizer_of(trained(texts, {.n_vocab = 900}))), 60) << "as plain BPE does it";
-  for (const std::string& text : {std::string("  two  spaces\n\nÅse DFT-3 don't 12"), texts[7]}) {
-    EXPECT_EQ(aligned->decode(aligned->encode(text)), text);
+  EXPECT_EQ(n_unlike(*tokenizer), 0);
+  EXPECT_GT(n_unlike(*plain), 150) << "as plain BPE does it";
+  size_t n_tokens = 0;
+  for (const std::string& word : words) {
+    EXPECT_EQ(tokenizer->encode(" " + raised(word)).front(),
+              tokenizer->encode(fmt::format(" {}.", raised(word)[0])).front());
+    n_tokens += tokenizer->encode(" " + word).size();
   }
+  EXPECT_LT(n_tokens, 4 * words.size()) << "the rest of a word is not spelled letter by letter";
+  EXPECT_EQ(tokenizer->encode(" \u00c5sa").front(), tokenizer->encode(" \u00c5.").front());
+  for (const std::string& text :
+       {std::string("  two  spaces\n\nÅse DFT-3 don't 12 McDonald O'Neill \xff\xfe"), texts[7]}) {
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
+  }
+  const auto merges = trained(texts, options).merges;
   std::ranges::reverse(texts);
-  EXPECT_EQ(trained(texts, {.n_vocab = 900, .aligned = true}).merges,
-            trained(texts, {.n_vocab = 900, .aligned = true}).merges);
+  EXPECT_EQ(trained(texts, options).merges, merges);
+}
+
+TEST(BpeTrainer, FirstLettersWithoutRoomForThem) {
+  for (const int32_t n : {259, 260, 262, 270}) {
+    const BpeVocabulary v = trained({" aa bb aa bb cc ÅÅ ÅÅ öö öö"},
+                                    {.n_vocab = n, .pre_tokenizer = "qwen2", .first_letters = true});
+    EXPECT_LE(v.tokens.size(), static_cast<size_t>(n));
+    EXPECT_EQ(v.tokens.size(), 259 + v.merges.size());
+    const auto tokenizer = tokenizer_of(v);
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(" aa ÅÅ öö")), " aa ÅÅ öö");
+  }
+}
+
+TEST(FirstLetters, PartsOfAWord) {
+  const auto spelled = [](std::string_view piece) {
+    const std::optional<WordParts> word = word_parts(piece);
+    return word ? fmt::format("{}|{}|{}", word->lead, word->first, fmt::join(word->tails, ",")) : "none";
+  };
+  EXPECT_EQ(spelled(" isolation"), " |i|solation");
+  EXPECT_EQ(spelled("Isolation"), "|I|solation");
+  EXPECT_EQ(spelled("“McDonald"), "“|M|c,onald");
+  EXPECT_EQ(spelled("DFT"), "|D|");
+  EXPECT_EQ(spelled(" Åsa"), " |Å|sa");
+  EXPECT_EQ(spelled(" a"), " |a|");
+  for (const std::string_view none : {"", " ", "12", "),", " \"", "\xff", " 3"}) {
+    EXPECT_EQ(spelled(none), "none") << none;
+  }
 }
 
 TEST(BpeTrainer, TheChatTemplateIsChatMl) {
