@@ -54,7 +54,8 @@ class NestedMeter {
   std::unique_ptr<State> state_;
 };
 
-// Median time of decoding one token after a short prompt, f16 keys and values, all threads.
+// Median time of decoding one token after a short prompt, f16 keys and values, all threads; for a tenth of a
+// second or longer.
 Result<double> measure_ms_per_token(const Checkpoint& variant, int n_threads);
 
 }  // namespace ac
