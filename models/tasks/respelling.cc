@@ -1,5 +1,7 @@
 #include "models/tasks/respelling.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -18,6 +20,10 @@ constexpr size_t kShortestWord = 4;
 constexpr double kNoLetter = 0.06;
 constexpr double kTwoLetters = 0.1;
 constexpr double kMarkedLetter = 0.06;  // of names
+// The first letter of a name is written far more often than any other, in each initial; and a mark on it is a
+// letter of its own to learn.
+constexpr double kMarkedFirst = 0.12;
+constexpr double kMarkedPieces = 0.2;  // names put together from pieces, one letter
 constexpr double kListedUnit = 0.5;    // of variables, one from the list of units
 constexpr double kLongerName = 0.35;   // of subjects and methods, with another word in front
 constexpr double kCountedUnit = 0.15;  // and a made-up plural
@@ -173,6 +179,14 @@ std::string pieced(std::string_view text, uint64_t seed, const WordPieces& piece
   return result;
 }
 
+// One letter, with a mark; as often the first as any other.
+std::string marked_name(std::string_view text, Rng& rng) {
+  const size_t at = rng.uniform() < 0.5 ? 0 : static_cast<size_t>(rng.below(text.size()));
+  const bool capital = text[at] != lower(text[at]);
+  const std::string_view letter = pick(marked_letters(capital, is_vowel(text[at])), rng);
+  return fmt::format("{}{}{}", text.substr(0, at), letter, text.substr(at + 1));
+}
+
 }  // namespace
 
 bool Respelling::is_free(std::string_view key) { return free_phrases(key) != nullptr; }
@@ -186,7 +200,9 @@ std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t sa
   for (const char c : text.substr(0, 3)) beginning = extended(beginning, lower(c));
   const double kind = Rng(beginning).uniform();
   if (!keeps_beginnings && kind < kPieced && std::all_of(text.begin(), text.end(), is_ascii_letter)) {
-    return pieced(text, before, *pieces_);
+    const std::string made = pieced(text, before, *pieces_);
+    Rng rng(before ^ 1);
+    return is_name && rng.uniform() < kMarkedPieces ? marked_name(made, rng) : made;
   }
   // Of those that are not, as many as ever.
   const bool wordlike = keeps_beginnings ? kind < kWordlike / (1 - kPieced) : kind < kPieced + kWordlike;
@@ -209,12 +225,12 @@ std::string Respelling::spelled(std::string_view text, bool is_name, uint64_t sa
     const auto marked = [&] { return std::string(pick(marked_letters(capital, vowel), rng)); };
     const std::string plain(1, capital ? upper(letter) : letter);
     if (wordlike) {
-      result += is_name && rng.uniform() < kMarkedLetter / 2 ? marked() : plain;
+      result += is_name && rng.uniform() < (i == 0 ? kMarkedFirst : kMarkedLetter / 2) ? marked() : plain;
       continue;
     }
     const double amount = rng.uniform();
     if (i > 0 && amount < kNoLetter) continue;
-    result += is_name && rng.uniform() < kMarkedLetter ? marked() : plain;
+    result += is_name && rng.uniform() < (i == 0 ? kMarkedFirst : kMarkedLetter) ? marked() : plain;
     if (i > 0 && amount > 1 - kTwoLetters) {
       const char second = pick(vowel ? kConsonants : kVowels, rng);
       result += c == lower(c) ? second : upper(second);
