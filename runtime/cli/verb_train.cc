@@ -110,8 +110,10 @@ Result<int> train(const Invocation& invocation) {
           static_cast<double>(report.n_parameters) / 1e6, report.n_vocab);
     print("step {} of {}, {} tokens, {:.0f} tokens/s, {}\n", report.step, recipe.n_steps,
           report.n_tokens, report.tokens_per_s, time_words(report.seconds));
-    print("loss {:.4f}, held out {:.4f} (knowing only how frequent tokens are: {:.4f})\n",
-          report.training_loss, report.held_out_loss, report.unigram_loss);
+    const std::string held_out = report.held_out_loss > 0 ? fmt::format("{:.4f}", report.held_out_loss)
+                                                          : "not looked at yet";
+    print("loss {:.4f}, held out: {} (knowing only how frequent tokens are: {:.4f})\n",
+          report.training_loss, held_out, report.unigram_loss);
     if (report.finished) {
       print("{}\n", *out);
     } else {
