@@ -275,7 +275,9 @@ BpeVocabulary BpeTrainer::train_first_letters() const {
   BpeVocabulary vocabulary = bytes_alone(options_);
   // In order, so that the same texts give the same merges.
   std::map<std::string_view, int64_t> characters, leads, rest;
-  for (const auto& [text, count] : pieces_) {
+  for (const auto& piece : pieces_) {
+    const std::string_view text = piece.first;
+    const int64_t count = piece.second;
     for_each_character(text, [&](std::string_view character) {
       if (character.size() > 1) characters[character] += count;
     });
@@ -285,7 +287,7 @@ BpeVocabulary BpeTrainer::train_first_letters() const {
       continue;
     }
     if (!word->lead.empty()) {
-      leads[std::string_view(text).substr(0, word->lead.size() + word->first.size())] += count;
+      leads[text.substr(0, word->lead.size() + word->first.size())] += count;
     }
     for (const std::string_view tail : word->tails) rest[tail] += count;
   }
