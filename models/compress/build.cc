@@ -243,6 +243,8 @@ class Builder {
   // for all of them, and what one of them costs is read beside the others.
   Status measure_times(std::vector<Made>* all) const {
     for (int round = 0; round < kTimedRounds; ++round) {
+      report(recipe_.variants.size() * kStepsPerVariant,
+             fmt::format("timing all variants, round {} of {}", round + 1, kTimedRounds));
       for (Made& made : *all) {
         for (ZooVariant& variant : made.variants) {
           AC_TRY(Checkpoint weights, folder_.load(made.weights_file));

@@ -148,6 +148,11 @@ Result<Quality> measure_quality(const Checkpoint& base, const Checkpoint& varian
   quality.n_tokens = kl.size();
   quality.base_perplexity = std::exp(base_loss / count);
   quality.perplexity = std::exp(loss / count);
+  if (!std::isfinite(quality.base_perplexity) || !std::isfinite(quality.perplexity)) {
+    return fail(ErrorCode::kCorruptFile,
+                "{}: a loss of {:.0f} a token on held-out text, of the base {:.0f}; expected below 700", variant.origin,
+                loss / count, base_loss / count);
+  }
   quality.kl_mean = std::accumulate(kl.begin(), kl.end(), 0.0) / count;
   quality.kl_median = percentile(kl, 0.5);
   quality.kl_99 = percentile(kl, 0.99);

@@ -58,6 +58,18 @@ class Build : public ::testing::Test {
   void write_base(const Checkpoint& base) {
     spill(folder_ / "base.gguf", testing::gguf_text(base));
   }
+  // With an output norm, and so logits, `factor` times as large.
+  void write_base_with_output_norm(float factor) {
+    const auto parameters = Parameters::create(*base_);
+    ASSERT_TRUE(parameters) << parameters.error().message;
+    for (const Parameters::Entry& entry : (*parameters)->entries()) {
+      if (entry.name != "output_norm.weight") continue;
+      for (float& value : (*parameters)->values().subspan(entry.offset, entry.size)) value *= factor;
+    }
+    const auto scaled = (*parameters)->exported(WeightFormat::kF32);
+    ASSERT_TRUE(scaled) << scaled.error().message;
+    write_base(*scaled);
+  }
   BuildOptions options() const {
     return {.base_path = folder_ / "base.gguf",
             .calibration_path = folder_ / "text.txt",
@@ -274,15 +286,7 @@ TEST_F(Build, NestedLevelsAreVariantsOfOneMember) {
 // What was learned from one text is not taken for what another teaches.
 TEST_F(Build, LearnedPartsKnowTheirText) {
   // Logits that are not so far apart: where one token is certain, whether learning helps is a matter of rounding.
-  const auto parameters = Parameters::create(*base_);
-  ASSERT_TRUE(parameters) << parameters.error().message;
-  for (const Parameters::Entry& entry : (*parameters)->entries()) {
-    if (entry.name != "output_norm.weight") continue;
-    for (float& value : (*parameters)->values().subspan(entry.offset, entry.size)) value *= 0.1f;
-  }
-  const auto soft = (*parameters)->exported(WeightFormat::kF32);
-  ASSERT_TRUE(soft) << soft.error().message;
-  write_base(*soft);
+  write_base_with_output_norm(0.1f);
   const auto recipe = [&](int tokens) {
     spill(folder_ / "recipe.ini",
           fmt::format("version = 1\n[calibrate]\ntokens = 2000\nwindow = 32\n[recover]\n"
@@ -314,6 +318,11 @@ TEST_F(Build, LearnedPartsKnowTheirText) {
   EXPECT_EQ(after_another, alone);
   recipe(1500);
   EXPECT_NE(hash_of_weights(), alone);
+}
+
+TEST_F(Build, ALossBeyondAllMeasureIsAnError) {
+  write_base_with_output_norm(100);
+  expect_refused(options(), ErrorCode::kCorruptFile, "a token on held-out text");
 }
 
 TEST_F(Build, TheSameForAnyNumberOfThreads) { expect_same_for_any_threads(); }

@@ -21,6 +21,25 @@ TEST(Respelling, GivesAWordOneSpellingWhateverItsCase) {
   EXPECT_NE(one.word("sediment", false), Respelling(8, 1.0).word("sediment", false));
 }
 
+// Whoever is asked for initials has to write the letters that names begin with, marks and all.
+TEST(Respelling, NamesBeginWithLettersThatHaveMarks) {
+  int n_marked = 0, n_made = 0;
+  std::set<std::string> firsts;
+  for (uint64_t seed = 0; seed < 2000; ++seed) {
+    const std::string made = Respelling(seed, 1.0).word(seed % 2 == 0 ? "Lindqvist" : "Okafor", true);
+    ++n_made;
+    if (is_ascii_letter(made[0])) continue;
+    ++n_marked;
+    firsts.insert(made.substr(0, 2));
+  }
+  EXPECT_GT(n_marked, n_made / 14);
+  EXPECT_LT(n_marked, n_made / 6);
+  EXPECT_GT(firsts.size(), 30u);
+  for (uint64_t seed = 0; seed < 500; ++seed) {
+    EXPECT_TRUE(is_ascii_letter(Respelling(seed, 1.0).word("Sediment", false)[0])) << "no name";
+  }
+}
+
 TEST(Respelling, KeepsBeginnings) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     const Respelling one(seed, 1.0);
