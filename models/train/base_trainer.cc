@@ -8,6 +8,7 @@
 #include "models/train/base_model.h"
 #include "models/train/selection.h"
 #include "models/train/train_log.h"
+#include "models/train/weight_average.h"
 #include "runtime/core/file.h"
 
 namespace ac {
@@ -115,6 +116,7 @@ class BaseTrainer {
     std::ranges::copy(state.mean, trainer_->optimizer().mean().begin());
     std::ranges::copy(state.square, trainer_->optimizer().square().begin());
     trainer_->optimizer().resume_at(place_.step);
+    if (average_ && !state.average.empty()) average_->go_on_from(state.average, state.n_averaged);
     return read_log();
   }
 
@@ -153,6 +155,7 @@ class BaseTrainer {
                                                       .adamw = recipe_.adamw,
                                                       .muon = recipe_.muon,
                                                       .clip_length = recipe_.clip_length}));
+    if (recipe_.average_steps > 0) average_.emplace(recipe_.average_steps);
     return {};
   }
 
@@ -244,6 +247,7 @@ class BaseTrainer {
       AC_TRY(packs, select_hardest(*trainer_, packs, recipe_.tokens_per_step, recipe_.tokens_per_pack));
     }
     AC_TRY(const StepReport done, trainer_->step(packs, rate));
+    if (average_) average_->add(parameters_->values());
     const double seconds = seconds_between(begin, clock_.now());
     ++place_.step;
     place_.n_tokens += done.n_tokens;
@@ -269,16 +273,27 @@ class BaseTrainer {
     return {};
   }
 
+  // The weights become those of the model that is made; a second time, those that are trained.
+  void swap_average() {
+    if (!average_ || average_->n_seen() == 0) return;
+    average_->swap(parameters_->values());
+    trainer_->parameters_changed();
+  }
+
   Status look_at_held_out() {
-    AC_TRY(const double loss, trainer_->loss(held_out_packs_));
-    held_out_loss_ = loss;
-    if (!log_.empty()) log_.back().held_out = loss;
+    swap_average();
+    const Result<double> loss = trainer_->loss(held_out_packs_);
+    swap_average();
+    if (!loss) return loss.error();
+    held_out_loss_ = *loss;
+    if (!log_.empty()) log_.back().held_out = *loss;
     return {};
   }
 
   Status checkpoint() {
     AC_TRY_STATUS(save_train_state(state_path(), *parameters_, trainer_->optimizer(),
-                                   recipe_.checkpoint_format, place_, recipe_.canonical));
+                                   average_ ? &*average_ : nullptr, recipe_.checkpoint_format, place_,
+                                   recipe_.canonical));
     trainer_->parameters_changed();  // where the state is rounded
     AC_TRY_STATUS(write_file(log_path(), log_lines(log_)));
     AC_TRY_STATUS(write_model());
@@ -288,7 +303,10 @@ class BaseTrainer {
   }
 
   Status write_model() {
-    AC_TRY(Checkpoint model, parameters_->exported(recipe_.format));
+    swap_average();
+    Result<Checkpoint> exported = parameters_->exported(recipe_.format);
+    swap_average();
+    AC_TRY(Checkpoint model, std::move(exported));
     model.set_string("agentcompress.recipe", recipe_.canonical);
     AC_TRY(const auto writer, create_file(options_.out_path));
     AC_TRY_STATUS(write_gguf(model, *writer));
@@ -317,6 +335,7 @@ class BaseTrainer {
   Clock::TimePoint last_checkpoint_{};
   std::unique_ptr<Parameters> parameters_;
   std::unique_ptr<LmTrainer> trainer_;
+  std::optional<WeightAverage> average_;
   std::unique_ptr<const Tokenizer> tokenizer_;
   std::optional<SequenceMaker> maker_;
   std::optional<PackStream> stream_;

@@ -60,6 +60,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"train", "beta2", kNumber, "", "0.95", 0, 0.99999, "", "of AdamW's mean square"},
     {"train", "clip", kNumber, "", "1", 1e-6, 1e6, "", "longest gradient"},
     {"train", "prompt_weight", kNumber, "", "0.1", 0, 1, "", "what a prompt's tokens count; an answer's count 1"},
+    {"train", "average", kInteger, "steps", "0", 0, kMost, "", "the model is the running mean of the weights over so many; 0: the last weights"},
     {"train", "seed", kInteger, "", "1", 0, 4294967295.0, "", "of first weights and the order of documents"},
 
     {"watch", "evaluate_every", kInteger, "steps", "100", 1, kMost, "", "between two looks at the held-out loss"},
@@ -137,6 +138,7 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
   recipe.last_rate = number("train.last_rate");
   recipe.prompt_weight = number("train.prompt_weight");
   recipe.clip_length = number("train.clip");
+  recipe.average_steps = table.integer("train.average");
   recipe.adamw = {.beta1 = number("train.beta1"),
                   .beta2 = number("train.beta2"),
                   .weight_decay = number("train.weight_decay")};

@@ -41,6 +41,7 @@ struct BaseRecipe {
   float last_rate = 0;      // at the end, as a share of the peak
   float prompt_weight = 0;
   float clip_length = 0;
+  int64_t average_steps = 0;  // of weights, whose mean is the model (WeightAverage); 0: the last ones
   AdamWOptions adamw{};
   std::optional<MuonOptions> muon{};
   uint64_t seed = 1;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kMeanName = "train.mean";
 constexpr std::string_view kRootName = "train.root_square";
+constexpr std::string_view kAverageName = "train.average";
 constexpr std::string_view kPlaceKey = "agentcompress.train.place";
 constexpr std::string_view kRecipeKey = "agentcompress.train.recipe";
 constexpr int64_t kMost = int64_t{1} << 53;
@@ -130,17 +131,22 @@ Result<std::vector<float>> read_moment(const Checkpoint& file, std::string_view 
 }  // namespace
 
 Status save_train_state(const std::string& path, Parameters& parameters, AdamW& optimizer,
-                        MomentFormat format, const TrainPlace& place, std::string_view recipe) {
+                        WeightAverage* average, MomentFormat format, const TrainPlace& place,
+                        std::string_view recipe) {
   const bool small = format == MomentFormat::kSmall;
-  AC_TRY(Checkpoint file, parameters.exported(small ? WeightFormat::kBF16 : WeightFormat::kF32));
+  const WeightFormat weights = small ? WeightFormat::kBF16 : WeightFormat::kF32;
+  AC_TRY(Checkpoint file, parameters.exported(weights));
   if (small) parameters.take_from(file);
   AC_TRY_STATUS(add_moment(kMeanName, mean_format(format), optimizer.mean(), false, &file));
   AC_TRY_STATUS(add_moment(kRootName, root_format(format), optimizer.square(), true, &file));
+  const bool averaged = average != nullptr && average->n_seen() > 0;
+  if (averaged) AC_TRY_STATUS(add_moment(kAverageName, weights, average->values(), false, &file));
   file.set_string(std::string(kPlaceKey),
                   json_line(OrderedJson{{"step", place.step},
                                         {"n_tokens", place.n_tokens},
                                         {"document", place.place.document},
-                                        {"sequence", place.place.sequence}}));
+                                        {"sequence", place.place.sequence},
+                                        {"averaged", averaged ? average->n_seen() : 0}}));
   file.set_string(std::string(kRecipeKey), std::string(recipe));
   AC_TRY(const auto writer, create_file(path));
   AC_TRY_STATUS(write_gguf(file, *writer));
@@ -162,30 +168,34 @@ Result<TrainState> parse_train_state(Checkpoint file) {
   AC_TRY(const int64_t document, json_integer(place, "document", 0, kMost));
   AC_TRY(const int64_t sequence, json_integer(place, "sequence", 0, kMost));
   state.place.place = {static_cast<uint64_t>(document), static_cast<uint64_t>(sequence)};
+  if (place.contains("averaged")) {
+    AC_TRY(state.n_averaged, json_integer(place, "averaged", 0, kMost));
+  }
   AC_TRY(const std::string_view recipe, file.get_string(kRecipeKey));
   state.recipe = recipe;
   file.metadata.erase(file.metadata.find(kPlaceKey));
   file.metadata.erase(file.metadata.find(kRecipeKey));
-  std::map<std::string, MetaValue, std::less<>> factors;
-  for (const std::string_view name : {kMeanName, kRootName}) {
-    if (auto node = file.metadata.extract(factor_key(name))) factors.insert(std::move(node));
-  }
-
+  // Parameters are made of the model's own tensors.
   std::vector<std::string> own;
+  std::map<std::string, TensorView, std::less<>> others;
+  std::map<std::string, MetaValue, std::less<>> factors;
   for (const std::string& name : file.tensor_order) {
-    if (name != kMeanName && name != kRootName) own.push_back(name);
+    if (name != kMeanName && name != kRootName && name != kAverageName) {
+      own.push_back(name);
+      continue;
+    }
+    if (auto node = file.metadata.extract(factor_key(name))) factors.insert(std::move(node));
+    others.insert(file.tensors.extract(name));
   }
-  AC_TRY(const TensorView mean, file.tensor(kMeanName));
-  AC_TRY(const TensorView root, file.tensor(kRootName));
-  file.tensors.erase(file.tensors.find(kMeanName));
-  file.tensors.erase(file.tensors.find(kRootName));
   file.tensor_order = std::move(own);
   AC_TRY(state.parameters, Parameters::create(file));
   file.metadata.merge(factors);
-  file.tensors.emplace(kMeanName, mean);
-  file.tensors.emplace(kRootName, root);
+  file.tensors.merge(others);
   AC_TRY(state.mean, read_moment(file, kMeanName, state.parameters->size(), false));
   AC_TRY(state.square, read_moment(file, kRootName, state.parameters->size(), true));
+  if (file.tensors.contains(kAverageName)) {
+    AC_TRY(state.average, read_moment(file, kAverageName, state.parameters->size(), false));
+  }
   return state;
 }
 

@@ -7,6 +7,7 @@
 #include "models/train/adamw.h"
 #include "models/train/parameters.h"
 #include "models/train/sequences.h"
+#include "models/train/weight_average.h"
 
 namespace ac {
 
@@ -20,17 +21,20 @@ struct TrainPlace {
   PackStream::Place place;
 };
 
+// `average`, where there is one, is written in the format of the matrices.
 // Written to a temporary file, synced, renamed. Where writing rounds, the run goes on with what is
 // rounded: whoever resumes does what the run that wrote does.
 // `recipe` is kept as it is. Errors: kIo, kOutOfMemory.
 Status save_train_state(const std::string& path, Parameters& parameters, AdamW& optimizer,
-                        MomentFormat format, const TrainPlace& place, std::string_view recipe);
+                        WeightAverage* average, MomentFormat format, const TrainPlace& place, std::string_view recipe);
 
 struct TrainState {
   std::unique_ptr<Parameters> parameters;
   TrainPlace place;
   std::string recipe;
   std::vector<float> mean, square;  // as long as the parameters' array
+  std::vector<float> average;       // as long, or empty
+  int64_t n_averaged = 0;           // WeightAverage::n_seen
 };
 // Errors: those of open_gguf; kCorruptFile (a file that is no training state, or a damaged one).
 Result<TrainState> load_train_state(const std::string& path);

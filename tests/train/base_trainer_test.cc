@@ -138,6 +138,34 @@ TEST_F(BaseTrainerTest, SelectedDocumentsGoOnWhereTheyWereToo) {
   EXPECT_GT((*log)[0].loss, (*log_of_all)[0].loss) << "the worst";
 }
 
+TEST_F(BaseTrainerTest, AveragedWeightsGoOnWhereTheyWereToo) {
+  const std::string text = replaced(kRecipe, "warm_up = 3", "warm_up = 3\naverage = 6");
+  const BaseRecipe recipe = recipe_of(text + "checkpoint_format = f32\n");
+  BaseTrainOptions first{.out_path = path("a"), .n_threads = 1};
+  StopAfter stop(10, &first);
+  ASSERT_TRUE(train(recipe, first).has_value());
+  ASSERT_TRUE(train(recipe, {.out_path = path("a"), .resume = true, .n_threads = 2}).has_value());
+  const auto whole = train(recipe, {.out_path = path("b"), .n_threads = 3});
+  ASSERT_TRUE(whole.has_value()) << whole.error().message;
+  EXPECT_EQ(bytes(path("a")), bytes(path("b")));
+  EXPECT_EQ(bytes(path("a.state")), bytes(path("b.state")));
+  // What is trained is the same with and without; what is made of it, and looked at, is not.
+  const auto last = train(recipe_of(std::string(kRecipe) + "checkpoint_format = f32\n"), {.out_path = path("c")});
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->training_loss, whole->training_loss);
+  EXPECT_NE(last->held_out_loss, whole->held_out_loss);
+  EXPECT_NE(bytes(path("b")), bytes(path("c")));
+  const auto state = load_train_state(path("b.state"));
+  const auto model = open_gguf(path("b"));
+  ASSERT_TRUE(state.has_value() && model.has_value());
+  EXPECT_EQ(state->n_averaged, 6);
+  auto made = Parameters::create(*model);
+  ASSERT_TRUE(made.has_value());
+  for (size_t i = 0; i < state->average.size(); ++i) {
+    EXPECT_NEAR((*made)->values()[i], state->average[i], 0.004 * std::abs(state->average[i]) + 1e-6) << i;
+  }
+}
+
 TEST_F(BaseTrainerTest, StoppedAndGoneOnWithIsTheSameRun) {
   for (const char* format : {"f32", "bf16", "small"}) {
     const std::string text = fmt::format("{}checkpoint_format = {}\n", kRecipe, format);
@@ -196,7 +224,10 @@ TEST_F(BaseTrainerTest, RoundedStatesAreWhatTheRunGoesOnWith) {
     const std::vector<float> mean(optimizer.mean().begin(), optimizer.mean().end());
     const std::vector<float> square(optimizer.square().begin(), optimizer.square().end());
     const TrainPlace place{.step = 7, .n_tokens = 123456789012, .place = {5, 2}};
-    ASSERT_TRUE(save_train_state(path("s"), **parameters, optimizer, format, place, "recipe").has_value());
+    WeightAverage average(5);
+    average.add(std::vector<float>((*parameters)->size(), 1.0f / 3));
+    average.add(std::vector<float>((*parameters)->size(), 2.0f / 3));
+    ASSERT_TRUE(save_train_state(path("s"), **parameters, optimizer, &average, format, place, "recipe").has_value());
     const auto state = load_train_state(path("s"));
     ASSERT_TRUE(state.has_value()) << state.error().message;
     EXPECT_EQ(state->place.step, 7);
@@ -205,6 +236,9 @@ TEST_F(BaseTrainerTest, RoundedStatesAreWhatTheRunGoesOnWith) {
     EXPECT_EQ(state->recipe, "recipe");
     EXPECT_TRUE(std::ranges::equal(state->mean, optimizer.mean()));
     EXPECT_TRUE(std::ranges::equal(state->square, optimizer.square()));
+    EXPECT_TRUE(std::ranges::equal(state->average, average.values()));
+    EXPECT_NEAR(state->average[0], 0.5, 1e-3);
+    EXPECT_EQ(state->n_averaged, 2);
     if (format == MomentFormat::kF32) {
       EXPECT_EQ(state->mean, mean);
       EXPECT_EQ(state->square, square);
