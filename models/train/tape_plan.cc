@@ -279,7 +279,11 @@ class Planner {
     }
   }
 
-  size_t forward_moment(size_t piece) const { return 2 * piece; }
+  // A piece that turns goes forward and back chunk by chunk: what it reads forward is still read when the first of
+  // its chunks are on their way back.
+  size_t forward_moment(size_t piece) const {
+    return program_.pieces[piece].turns ? back_moment(piece) : 2 * piece;
+  }
   size_t back_moment(size_t piece) const { return 2 * (2 * program_.pieces.size() - 1 - piece); }
 
   void place_whole() {

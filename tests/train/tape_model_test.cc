@@ -78,9 +78,6 @@ TEST_P(TapeModelTest, GradientsOfPrunedLowRankModels) {
       .check_gradients(kStep, kTolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, TapeModelTest, ::testing::ValuesIn(random_model_families()),
-                         [](const auto& each) { return std::string(each.param); });
-
 TEST(TapeModel, TeacherAndTargetsTogether) {
   TapeHarness harness = harness_of({.model = {.family = "gemma2"}});
   std::vector<float> teacher = harness.plain_logits();
@@ -142,6 +139,45 @@ TEST(TapeModel, AnyNumberOfThreadsGivesTheSameBits) {
     }
   }
 }
+
+// The last segment goes forward and back chunk by chunk, so what one chunk writes on its way back must not lie where
+// others still read on theirs forward. Widths that differ are what shows it: heads fewer or more than the stream.
+TEST_P(TapeModelTest, ManyChunksAreOneChunk) {
+  const TestBatch batch({150, 3, 70, 129}, 101, 9);
+  for (const bool per_layer : {false, true}) {
+    for (const bool low_rank : {false, true}) {
+      for (const int32_t every : {1, 2, 5}) {
+        SCOPED_TRACE(fmt::format("per_layer {} low_rank {} rows 1 in {}", per_layer, low_rank, every));
+        std::vector<int32_t> rows;
+        for (int32_t i = 0; i < static_cast<int32_t>(batch.tokens.size()); i += every) rows.push_back(i);
+        const auto harness_of_chunks = [&](int32_t chunk_rows) {
+          auto parameters = Parameters::create(random_model(
+              {.family = GetParam(), .per_layer = per_layer, .low_rank = low_rank, .n_context = 200}));
+          AC_CHECK(parameters.has_value());
+          return TapeHarness(std::move(*parameters), load_rows(rows, batch.n_slots, batch.longest), batch,
+                             {.gemm = cpu::GemmKind::kF32, .chunk_rows = chunk_rows}, 1);
+        };
+        double loss = 0, other_loss = 0;
+        TapeHarness one = harness_of_chunks(512), many = harness_of_chunks(64);
+        const std::vector<float> expected = gradients_of(one, &loss);
+        const std::vector<float> actual = gradients_of(many, &other_loss);
+        EXPECT_NEAR(other_loss, loss, 1e-5 * loss);
+        for (const Parameters::Entry& entry : one.parameters().entries()) {
+          double difference = 0, length = 0;
+          for (size_t i = entry.offset; i < entry.offset + entry.size; ++i) {
+            difference +=
+                std::pow(static_cast<double>(actual[i]) - static_cast<double>(expected[i]), 2);
+            length += std::pow(static_cast<double>(expected[i]), 2);
+          }
+          EXPECT_LE(std::sqrt(difference), 1e-4 * std::sqrt(length)) << entry.name;
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, TapeModelTest, ::testing::ValuesIn(random_model_families()),
+                         [](const auto& each) { return std::string(each.param); });
 
 // bf16 rounds each factor of a product by up to 2^-9, at random: a gradient is a chain of about 30
 // products, so it is off by sqrt(2 * 30) * 2^-9 / sqrt(3) = 0.9 % in length, allow thrice.
