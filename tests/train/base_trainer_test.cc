@@ -74,6 +74,17 @@ std::string replaced(std::string text, std::string_view what, std::string_view w
   return text.replace(at, what.size(), with);
 }
 
+// Stops after a number of steps, by raising the flag that Ctrl-C raises.
+struct StopAfter {
+  StopAfter(int64_t n, BaseTrainOptions* options) {
+    options->cancel = &flag;
+    options->on_step = [this, n](const BaseTrainProgress& at) {
+      if (at.point.step >= n) flag.raise();
+    };
+  }
+  CancelFlag flag;
+};
+
 class BaseTrainerTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -88,46 +99,33 @@ class BaseTrainerTest : public ::testing::Test {
     return train_base(recipe, training, Copying(1u << 30), options);
   }
   std::string bytes(const std::string& file) { return *read_file(file, 1u << 30); }
+  // Stopped after ten steps and gone on with (a), and in one go (b): the same model and state, whatever the number of
+  // threads. The report is that of the latter.
+  BaseTrainReport train_in_two_sittings(const BaseRecipe& recipe) {
+    BaseTrainOptions first{.out_path = path("a"), .n_threads = 1};
+    StopAfter stop(10, &first);
+    EXPECT_TRUE(train(recipe, first).has_value());
+    const auto gone_on = train(recipe, {.out_path = path("a"), .resume = true, .n_threads = 2});
+    EXPECT_TRUE(gone_on.has_value()) << gone_on.error().message;
+    const auto whole = train(recipe, {.out_path = path("b"), .n_threads = 3});
+    EXPECT_TRUE(whole.has_value()) << whole.error().message;
+    EXPECT_EQ(bytes(path("a")), bytes(path("b")));
+    EXPECT_EQ(bytes(path("a.state")), bytes(path("b.state")));
+    return whole ? *whole : BaseTrainReport();
+  }
 
   std::string folder_;
 };
 
-// Stops after a number of steps, by raising the flag that Ctrl-C raises.
-struct StopAfter {
-  StopAfter(int64_t n, BaseTrainOptions* options) {
-    options->cancel = &flag;
-    options->on_step = [this, n](const BaseTrainProgress& at) {
-      if (at.point.step >= n) flag.raise();
-    };
-  }
-  CancelFlag flag;
-};
-
 TEST_F(BaseTrainerTest, MuonGoesOnWhereItWasToo) {
-  const BaseRecipe recipe = recipe_of(
-      replaced(kRecipe, "warm_up = 3", "warm_up = 3\noptimizer = muon") + "checkpoint_format = f32\n");
-  BaseTrainOptions first{.out_path = path("a"), .n_threads = 1};
-  StopAfter stop(10, &first);
-  ASSERT_TRUE(train(recipe, first).has_value());
-  ASSERT_TRUE(train(recipe, {.out_path = path("a"), .resume = true, .n_threads = 2}).has_value());
-  const auto whole = train(recipe, {.out_path = path("b"), .n_threads = 3});
-  ASSERT_TRUE(whole.has_value()) << whole.error().message;
-  EXPECT_EQ(bytes(path("a")), bytes(path("b")));
-  EXPECT_EQ(bytes(path("a.state")), bytes(path("b.state")));
+  train_in_two_sittings(recipe_of(
+      replaced(kRecipe, "warm_up = 3", "warm_up = 3\noptimizer = muon") + "checkpoint_format = f32\n"));
 }
 
 TEST_F(BaseTrainerTest, SelectedDocumentsGoOnWhereTheyWereToo) {
-  const BaseRecipe recipe = recipe_of(
-      replaced(kRecipe, "warm_up = 3", "warm_up = 3\ncandidates = 3\nprompt_weight = 0"));
-  BaseTrainOptions first{.out_path = path("a"), .n_threads = 1};
-  StopAfter stop(10, &first);
-  ASSERT_TRUE(train(recipe, first).has_value());
-  const auto gone_on = train(recipe, {.out_path = path("a"), .resume = true, .n_threads = 2});
-  ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message;
-  const auto whole = train(recipe, {.out_path = path("b"), .n_threads = 3});
-  ASSERT_TRUE(whole.has_value()) << whole.error().message;
-  EXPECT_EQ(bytes(path("a")), bytes(path("b")));
-  EXPECT_LT(whole->n_tokens, 20 * 450) << "what is learned from, not what was looked at";
+  const BaseTrainReport whole = train_in_two_sittings(recipe_of(
+      replaced(kRecipe, "warm_up = 3", "warm_up = 3\ncandidates = 3\nprompt_weight = 0")));
+  EXPECT_LT(whole.n_tokens, 20 * 450) << "what is learned from, not what was looked at";
   const auto log = parse_log_lines(bytes(path("b.log.jsonl")), "log");
   ASSERT_TRUE(log.has_value());
   const auto all = train(recipe_of(replaced(kRecipe, "warm_up = 3", "warm_up = 3\nprompt_weight = 0")),
@@ -140,20 +138,12 @@ TEST_F(BaseTrainerTest, SelectedDocumentsGoOnWhereTheyWereToo) {
 
 TEST_F(BaseTrainerTest, AveragedWeightsGoOnWhereTheyWereToo) {
   const std::string text = replaced(kRecipe, "warm_up = 3", "warm_up = 3\naverage = 6");
-  const BaseRecipe recipe = recipe_of(text + "checkpoint_format = f32\n");
-  BaseTrainOptions first{.out_path = path("a"), .n_threads = 1};
-  StopAfter stop(10, &first);
-  ASSERT_TRUE(train(recipe, first).has_value());
-  ASSERT_TRUE(train(recipe, {.out_path = path("a"), .resume = true, .n_threads = 2}).has_value());
-  const auto whole = train(recipe, {.out_path = path("b"), .n_threads = 3});
-  ASSERT_TRUE(whole.has_value()) << whole.error().message;
-  EXPECT_EQ(bytes(path("a")), bytes(path("b")));
-  EXPECT_EQ(bytes(path("a.state")), bytes(path("b.state")));
+  const BaseTrainReport whole = train_in_two_sittings(recipe_of(text + "checkpoint_format = f32\n"));
   // What is trained is the same with and without; what is made of it, and looked at, is not.
   const auto last = train(recipe_of(std::string(kRecipe) + "checkpoint_format = f32\n"), {.out_path = path("c")});
   ASSERT_TRUE(last.has_value());
-  EXPECT_EQ(last->training_loss, whole->training_loss);
-  EXPECT_NE(last->held_out_loss, whole->held_out_loss);
+  EXPECT_EQ(last->training_loss, whole.training_loss);
+  EXPECT_NE(last->held_out_loss, whole.held_out_loss);
   EXPECT_NE(bytes(path("b")), bytes(path("c")));
   const auto state = load_train_state(path("b.state"));
   const auto model = open_gguf(path("b"));
