@@ -14,7 +14,10 @@
 namespace ac {
 namespace {
 
+constexpr const char* kRecipeKey = "agentcompress.recipe";
 constexpr uint64_t kLogBytes = 1u << 30;
+// Documents of a source without end between the first ones of two seeds: more than any run has.
+constexpr uint64_t kDocumentsOfSeed = 1u << 21;
 
 Status check_shape(const Checkpoint& model, const BaseRecipe& recipe) {
   AC_TRY(const ModelConfig config, read_model_config(model));
@@ -36,6 +39,16 @@ Status check_shape(const Checkpoint& model, const BaseRecipe& recipe) {
     if (layer.d_ff != shape.d_ff) return differs("d_ff", layer.d_ff, shape.d_ff);
   }
   return {};
+}
+
+// A model learns next to nothing from documents that it has seen, and becomes worse at others.
+Status check_seed(const Checkpoint& model, const BaseRecipe& recipe) {
+  AC_TRY(const std::string_view text, model.get_string_or(kRecipeKey, ""));
+  const Result<BaseRecipe> before = parse_base_recipe(std::string(text), model.origin);
+  if (!before || before->seed != recipe.seed) return {};  // made by something else, or with other documents
+  return fail(ErrorCode::kInvalidArgument,
+              "{}: was trained with seed = {}, whose documents it knows: give another seed in [train]", model.origin,
+              recipe.seed);
 }
 
 class BaseTrainer {
@@ -79,12 +92,14 @@ class BaseTrainer {
   }
 
   Status start() {
+    if (training_.size() == 0) place_.place.document = recipe_.seed * kDocumentsOfSeed;
     const bool from_file = !recipe_.start_path.empty();
     Checkpoint first;
     if (from_file) {
       say("reading the first weights");
       AC_TRY(first, open_gguf(recipe_.start_path));
       AC_TRY_STATUS(check_shape(first, recipe_));
+      if (training_.size() == 0) AC_TRY_STATUS(check_seed(first, recipe_));
     }
     if (from_file && !recipe_.relearn) {
       AC_TRY(parameters_, Parameters::create(first));
@@ -307,7 +322,7 @@ class BaseTrainer {
     Result<Checkpoint> exported = parameters_->exported(recipe_.format);
     swap_average();
     AC_TRY(Checkpoint model, std::move(exported));
-    model.set_string("agentcompress.recipe", recipe_.canonical);
+    model.set_string(kRecipeKey, recipe_.canonical);
     AC_TRY(const auto writer, create_file(options_.out_path));
     AC_TRY_STATUS(write_gguf(model, *writer));
     return writer->commit();

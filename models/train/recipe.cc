@@ -61,7 +61,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"train", "clip", kNumber, "", "1", 1e-6, 1e6, "", "longest gradient"},
     {"train", "prompt_weight", kNumber, "", "0.1", 0, 1, "", "what a prompt's tokens count; an answer's count 1"},
     {"train", "average", kInteger, "steps", "0", 0, kMost, "", "the model is the running mean of the weights over so many; 0: the last weights"},
-    {"train", "seed", kInteger, "", "1", 0, 4294967295.0, "", "of first weights and the order of documents"},
+    {"train", "seed", kInteger, "", "1", 0, 4294967295.0, "", "of first weights and of the documents: with start, another than that file was trained with"},
 
     {"watch", "evaluate_every", kInteger, "steps", "100", 1, kMost, "", "between two looks at the held-out loss"},
     {"watch", "evaluate_tokens", kInteger, "tokens", "16384", 1, 1 << 26, "", "held out for that"},

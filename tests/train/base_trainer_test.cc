@@ -296,7 +296,11 @@ TEST_F(BaseTrainerTest, AnotherScheduleMayGoOnWhereItIsWanted) {
 
 TEST_F(BaseTrainerTest, BeginsWithTheWeightsOfAFile) {
   ASSERT_TRUE(train(recipe_of(kRecipe), {.out_path = path("first")}).has_value());
-  const std::string begins = replaced(kRecipe, "[model]\n", "[model]\nstart = " + path("first") + "\n");
+  const std::string same = replaced(kRecipe, "[model]\n", "[model]\nstart = " + path("first") + "\n");
+  const auto known = train(recipe_of(same), {.out_path = path("second")});
+  ASSERT_FALSE(known.has_value());
+  EXPECT_NE(known.error().message.find("trained with seed = 1"), std::string::npos) << known.error().message;
+  const std::string begins = replaced(same, "warm_up = 3", "warm_up = 3\nseed = 2");
   const auto report = train(recipe_of(begins), {.out_path = path("second")});
   ASSERT_TRUE(report.has_value()) << report.error().message;
   const auto first_loss = [&](const char* name) {
@@ -315,9 +319,9 @@ TEST_F(BaseTrainerTest, BeginsWithTheWeightsOfAFile) {
 // Another vocabulary begins with what the first one knew of the same text.
 TEST_F(BaseTrainerTest, LearnsAnotherVocabularyAnew) {
   ASSERT_TRUE(train(recipe_of(kRecipe), {.out_path = path("first")}).has_value());
-  const std::string begins = replaced(
-      replaced(kRecipe, "[model]\n", "[model]\nstart = " + path("first") + "\n"), "vocab = 280",
-      "vocab = 300\nfirst_letters = yes\nrelearn = yes");
+  std::string begins = replaced(kRecipe, "[model]\n", "[model]\nstart = " + path("first") + "\n");
+  begins = replaced(begins, "vocab = 280", "vocab = 300\nfirst_letters = yes\nrelearn = yes");
+  begins = replaced(begins, "warm_up = 3", "warm_up = 3\nseed = 2");
   const auto report = train(recipe_of(begins), {.out_path = path("second")});
   ASSERT_TRUE(report.has_value()) << report.error().message;
   const auto first_loss = [&](const char* name) {
