@@ -45,7 +45,8 @@ Status check_shape(const Checkpoint& model, const BaseRecipe& recipe) {
 Status check_seed(const Checkpoint& model, const BaseRecipe& recipe) {
   AC_TRY(const std::string_view text, model.get_string_or(kRecipeKey, ""));
   const Result<BaseRecipe> before = parse_base_recipe(std::string(text), model.origin);
-  if (!before || before->seed != recipe.seed) return {};  // made by something else, or with other documents
+  const bool knows_them = before && before->text_path.empty() && before->seed == recipe.seed;
+  if (!knows_them) return {};  // made by something else, of a text, or of other documents
   return fail(ErrorCode::kInvalidArgument,
               "{}: was trained with seed = {}, whose documents it knows: give another seed in [train]", model.origin,
               recipe.seed);

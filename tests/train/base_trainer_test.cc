@@ -300,6 +300,11 @@ TEST_F(BaseTrainerTest, BeginsWithTheWeightsOfAFile) {
   const auto known = train(recipe_of(same), {.out_path = path("second")});
   ASSERT_FALSE(known.has_value());
   EXPECT_NE(known.error().message.find("trained with seed = 1"), std::string::npos) << known.error().message;
+  // A text has other documents whatever the seed.
+  auto of_text = recipe_of(std::string(kRecipe) + "[data]\ntext = some.txt\n");
+  ASSERT_TRUE(train(of_text, {.out_path = path("text")}).has_value());
+  EXPECT_TRUE(train(recipe_of(replaced(kRecipe, "[model]\n", "[model]\nstart = " + path("text") + "\n")),
+                    {.out_path = path("of_text")}).has_value());
   const std::string begins = replaced(same, "warm_up = 3", "warm_up = 3\nseed = 2");
   const auto report = train(recipe_of(begins), {.out_path = path("second")});
   ASSERT_TRUE(report.has_value()) << report.error().message;
