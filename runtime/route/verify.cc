@@ -308,6 +308,15 @@ bool ends_in_a_loop(const std::vector<Token>& tokens) {
   return false;
 }
 
+// A word that never ends, as a model that is lost writes it, is no use to a reader beyond its beginning.
+std::string shown(std::string_view word) {
+  constexpr size_t kLongest = 40;
+  if (word.size() <= kLongest) return std::string(word);
+  size_t end = kLongest;
+  while (end > 0 && (static_cast<unsigned char>(word[end]) & 0xc0) == 0x80) --end;
+  return fmt::format("{}…", word.substr(0, end));
+}
+
 }  // namespace
 
 std::string DraftCheck::summary() const {
@@ -315,7 +324,9 @@ std::string DraftCheck::summary() const {
   const auto add = [&text](std::string_view what) {
     text += fmt::format("{}{}", text.empty() ? "" : "; ", what);
   };
-  if (!ungrounded.empty()) add(fmt::format("not in the prompt: {}", fmt::join(ungrounded, ", ")));
+  std::vector<std::string> words;
+  for (const std::string& word : ungrounded) words.push_back(shown(word));
+  if (!words.empty()) add(fmt::format("not in the prompt: {}", fmt::join(words, ", ")));
   if (!wrong_sums.empty()) add(fmt::format("wrong: {}", fmt::join(wrong_sums, ", ")));
   if (repeats) add("repeats itself");
   return text;

@@ -26,6 +26,10 @@ TEST(Verify, FactsMustBeInThePrompt) {
   EXPECT_THAT(check_draft(prompt, "Marlow, J. (1982). Neural networks. PNAS, 79.").ungrounded,
               ElementsAre("Marlow"));
   EXPECT_EQ(check_draft(prompt, "Neural networks 7.").summary(), "not in the prompt: 7");
+  // Only the beginning of a word without end, and no half of a character.
+  std::string endless = "Networks N";
+  for (int i = 0; i < 200; ++i) endless += "é";
+  EXPECT_EQ(check_draft(prompt, endless).summary(), "not in the prompt: Nééééééééééééééééééé…");  // 39 of 40 bytes
 }
 
 TEST(Verify, NumbersAreComparedAsNumbers) {
