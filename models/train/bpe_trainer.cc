@@ -173,8 +173,8 @@ void for_each_character(std::string_view text, const Visit& visit) {
 }
 
 // The most frequent first.
-std::vector<std::string_view> by_count(const std::map<std::string_view, int64_t>& counts,
-                                       int64_t least) {
+template <typename Counts>
+std::vector<std::string_view> by_count(const Counts& counts, int64_t least) {
   std::vector<std::pair<int64_t, std::string_view>> ordered;
   for (const auto& [text, count] : counts) {
     if (count >= least) ordered.emplace_back(-count, text);
@@ -251,6 +251,25 @@ Result<BpeTrainer> BpeTrainer::create(BpeOptions options) {
 }
 
 void BpeTrainer::add_text(std::string_view text) {
+  if (options_.first_letters) {
+    size_t begin = 0;
+    for (size_t at = 0; at < text.size();) {
+      const size_t size = size_of_beginning(text.substr(at));
+      if (size == 0) {
+        ++at;
+        continue;
+      }
+      add_run(text.substr(begin, at - begin));
+      ++beginnings_[std::string(text.substr(at, size))];
+      at += size;
+      begin = at;
+    }
+    text.remove_prefix(begin);
+  }
+  add_run(text);
+}
+
+void BpeTrainer::add_run(std::string_view text) {
   const auto sink = [](void* context, const char* begin, const char* end) {
     auto& pieces = *static_cast<std::unordered_map<std::string, int64_t>*>(context);
     ++pieces[std::string(begin, end)];
@@ -291,7 +310,13 @@ BpeVocabulary BpeTrainer::train_first_letters() const {
     }
     for (const std::string_view tail : word->tails) rest[tail] += count;
   }
-  CharacterTokens tokens(room(options_), &vocabulary);
+  for (const std::string_view beginning : by_count(beginnings_, options_.least_count)) {
+    if (vocabulary.n_words == room(options_)) break;
+    vocabulary.tokens.emplace_back(beginning);
+    ++vocabulary.n_words;
+  }
+  const size_t n_merges = room(options_) - vocabulary.n_words;
+  CharacterTokens tokens(n_merges, &vocabulary);
   for (const std::string_view character : by_count(characters, options_.least_count)) {
     tokens.add_character(character);
   }
@@ -299,20 +324,22 @@ BpeVocabulary BpeTrainer::train_first_letters() const {
   std::vector<Piece> pieces;
   for (const auto& [text, count] : rest) pieces.push_back({tokens.of(text), count});
   Merging merging(options_, std::move(pieces), std::move(vocabulary.tokens));
-  merge_up_to(room(options_), &merging, &vocabulary);
+  merge_up_to(n_merges, &merging, &vocabulary);
   vocabulary.tokens = merging.take_tokens();
   return vocabulary;
 }
 
 void write_tokenizer(const BpeVocabulary& vocabulary, Checkpoint* checkpoint) {
-  constexpr int32_t kNormal = 1, kControl = 3;
+  constexpr int32_t kNormal = 1, kControl = 3, kUserDefined = 4;
+  const size_t words = vocabulary.n_special + kBytes;
   std::vector<std::string> tokens, merges;
   std::vector<int32_t> types;
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     const bool is_special = i < vocabulary.n_special;
-    tokens.push_back(is_special ? vocabulary.tokens[i]
-                                : text::byte_level_spelling(vocabulary.tokens[i]));
-    types.push_back(is_special ? kControl : kNormal);
+    const bool is_word = i >= words && i < words + vocabulary.n_words;
+    tokens.push_back(is_special || is_word ? vocabulary.tokens[i]
+                                           : text::byte_level_spelling(vocabulary.tokens[i]));
+    types.push_back(is_special ? kControl : is_word ? kUserDefined : kNormal);
   }
   for (const auto& [left, right] : vocabulary.merges) {
     merges.push_back(text::byte_level_spelling(left) + " " + text::byte_level_spelling(right));

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -30,8 +31,10 @@ struct BpeOptions {
 using BpeMerge = std::pair<std::string, std::string>;  // bytes of left and right
 
 struct BpeVocabulary {
-  std::vector<std::string> tokens;  // bytes; special tokens first, then the 256 bytes
+  // Bytes: special tokens first, then the 256 bytes, then n_words words, then what merges make.
+  std::vector<std::string> tokens;
   size_t n_special = 0;
+  size_t n_words = 0;  // cut out of a text before it is cut into pieces; with first_letters only
   std::vector<BpeMerge> merges;
   std::string pre_tokenizer;
 };
@@ -47,9 +50,11 @@ class BpeTrainer {
 
  private:
   explicit BpeTrainer(BpeOptions options) : options_(std::move(options)) {}
+  void add_run(std::string_view text);
   BpeVocabulary train_first_letters() const;
   BpeOptions options_;
   std::unordered_map<std::string, int64_t> pieces_;
+  std::map<std::string, int64_t> beginnings_;  // of words (first_letters.h)
 };
 
 // Sets the tokenizer.ggml keys of `checkpoint`, with ChatML as the chat template: <|im_end|> ends an

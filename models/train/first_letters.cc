@@ -39,4 +39,11 @@ std::optional<WordParts> word_parts(std::string_view piece) {
   return parts;
 }
 
+size_t size_of_beginning(std::string_view text) {
+  constexpr std::string_view kMarks = "\n\"(,";
+  const bool is = text.size() > 1 && kMarks.find(text[0]) != std::string_view::npos &&
+                  text[1] >= 'a' && text[1] <= 'z';
+  return is ? 2 : 0;
+}
+
 }  // namespace ac

@@ -9,9 +9,15 @@
 //
 // It is a list of merges like any other: characters beyond ASCII first, then each character in front of a word
 // with the letter that follows, then what plain BPE learns from the rest of words. A capital is merged with
-// nothing behind it. Of what is left, a word in small letters that begins a line may be cut otherwise.
+// nothing behind it.
+//
+// That leaves words in small letters in front of which the pre-tokenizer leaves nothing: those that begin a
+// line, and those behind two marks (a name in JSON is one). Nothing kept "argon" there from being "ar", "gon",
+// so that copying it was translating it. These beginnings are tokens that a text is cut at before anything
+// else (user-defined in a GGUF file, which llama.cpp cuts at too).
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -26,5 +32,9 @@ struct WordParts {
 };
 // Of a piece of the pre-tokenizer; nothing where it is not a word.
 std::optional<WordParts> word_parts(std::string_view piece);
+
+// Bytes of the beginning of a word that `text` starts with: a line feed, a quotation mark, a bracket or a
+// comma, and a small letter of ASCII. 0 where it starts with something else.
+size_t size_of_beginning(std::string_view text);
 
 }  // namespace ac

@@ -44,6 +44,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"data", "differences", kNumber, "", "0.5", 0, 1, "", "share of data-to-text tasks that ask for a difference"},
     {"data", "lists", kNumber, "", "0", 0, 1, "", "share of citation tasks that are about a list of entries"},
     {"data", "shortest", kNumber, "", "0", 0, 1, "", "share of tasks that are the shortest of four"},
+    {"data", "longest", kNumber, "", "0", 0, 1, "", "share of tasks that are the longest of four"},
     {"data", "respelled", kNumber, "", "0.6", 0, 1, "", "share of tasks whose names and subject words are made up"},
 
     {"train", "steps", kInteger, "", "", 1, kMost, "", "steps of the optimiser"},
@@ -119,7 +120,14 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
                   .respelled = table.number("data.respelled"),
                   .differences = table.number("data.differences"),
                   .lists = table.number("data.lists"),
-                  .shortest = table.number("data.shortest")};
+                  .shortest = table.number("data.shortest"),
+                  .longest = table.number("data.longest")};
+  if (recipe.tasks.shortest + recipe.tasks.longest > 1) {
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: data.shortest {} and data.longest {} are shares of the same tasks, expected at "
+                "most 1 together",
+                path, recipe.tasks.shortest, recipe.tasks.longest);
+  }
   if (std::ranges::all_of(recipe.tasks.kinds, [](double counts) { return counts == 0; })) {
     return fail(ErrorCode::kInvalidArgument,
                 "{}: every kind of task counts 0 in [data], expected one that counts more", path);

@@ -35,18 +35,29 @@ tasks::Task TaskDocuments::task(tasks::TaskKind kind, tasks::Field field, tasks:
   }
 }
 
-tasks::Task TaskDocuments::shortest_task(tasks::TaskKind kind, tasks::Field field,
-                                         tasks::Wording wording, Rng& rng) const {
+tasks::Task TaskDocuments::task_of_length(Length wanted, tasks::TaskKind kind, tasks::Field field,
+                                          tasks::Wording wording, Rng& rng) const {
   constexpr int kOthers = 3;
+  const auto length = [](const tasks::Task& task) {
+    return task.prompt.size() + task.answer.size();
+  };
   tasks::Task best = task(kind, field, wording, rng);
   for (int i = 0; i < kOthers; ++i) {
     tasks::Task other = task(kind, field, wording, rng);
     if (skill_name(other.truth) != skill_name(best.truth)) continue;
-    if (other.prompt.size() + other.answer.size() < best.prompt.size() + best.answer.size()) {
-      best = std::move(other);
-    }
+    const bool is_better = wanted == Length::kShortest ? length(other) < length(best)
+                                                       : length(other) > length(best);
+    if (is_better) best = std::move(other);
   }
   return best;
+}
+
+tasks::Task TaskDocuments::single_task(tasks::TaskKind kind, tasks::Field field,
+                                       tasks::Wording wording, Rng& rng) const {
+  const double at = rng.uniform();
+  if (at < mix_.shortest) return task_of_length(Length::kShortest, kind, field, wording, rng);
+  if (at >= 1 - mix_.longest) return task_of_length(Length::kLongest, kind, field, wording, rng);
+  return task(kind, field, wording, rng);
 }
 
 Document TaskDocuments::document(uint64_t i) const {
@@ -58,8 +69,7 @@ Document TaskDocuments::document(uint64_t i) const {
       rng.uniform() < mix_.respelled ? tasks::Wording::kRespelled : tasks::Wording::kListed;
   const bool of_workflow = rng.uniform() < mix_.workflows;
   if (!of_workflow) {
-    tasks::Task task = rng.uniform() < mix_.shortest ? shortest_task(kind, field, wording, rng)
-                                                     : this->task(kind, field, wording, rng);
+    tasks::Task task = single_task(kind, field, wording, rng);
     return {.prompt = std::move(task.prompt), .answer = std::move(task.answer)};
   }
   tasks::Workflow workflow = tasks::make_workflow(kind, field, split_, rng.next(), wording, pieces());

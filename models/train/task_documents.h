@@ -25,6 +25,9 @@ struct TaskMix {
   // is the same in a short task (a sign, a difference, the value of a row), and there are more of
   // them to a token.
   double shortest = 0;
+  // Share of them that are the longest of four: many rows, studies, authors or links. With shortest,
+  // at most 1.
+  double longest = 0;
 };
 
 class TaskDocuments final : public DocumentSource {
@@ -40,8 +43,11 @@ class TaskDocuments final : public DocumentSource {
   tasks::TaskKind kind(double at) const;
   tasks::Task task(tasks::TaskKind kind, tasks::Field field, tasks::Wording wording,
                    Rng& rng) const;
-  tasks::Task shortest_task(tasks::TaskKind kind, tasks::Field field, tasks::Wording wording,
-                            Rng& rng) const;
+  enum class Length { kShortest, kLongest };
+  tasks::Task task_of_length(Length wanted, tasks::TaskKind kind, tasks::Field field,
+                             tasks::Wording wording, Rng& rng) const;
+  tasks::Task single_task(tasks::TaskKind kind, tasks::Field field, tasks::Wording wording,
+                          Rng& rng) const;
 
   const tasks::WordPieces* pieces() const { return pieces_ ? &*pieces_ : nullptr; }
 

@@ -43,6 +43,7 @@ Result<Sources> open_sources(const BaseRecipe& recipe) {
     TaskMix held_out = recipe.tasks;
     held_out.respelled = 0;
     held_out.shortest = 0;
+    held_out.longest = 0;
     sources.held_out = std::make_unique<TaskDocuments>(tasks::Split::kCalibration, held_out);
     return sources;
   }

@@ -120,6 +120,7 @@ TEST(BpeTrainer, FirstLettersAreTokens) {
     const std::string& word = words[rng.below(words.size())];
     texts.push_back(fmt::format("{} {} f({}-{}) {}", word, word, word, word, raised(word)));
     texts.push_back(raised(word) + " \u00c5sa");
+    texts.push_back(fmt::format("{}: \"{}\"\n{} ({}),{}", i, word, word, word, word));
   }
   const BpeOptions options{.n_vocab = 600, .pre_tokenizer = "qwen2", .first_letters = true};
   const auto tokenizer = tokenizer_of(trained(texts, options));
@@ -138,7 +139,21 @@ TEST(BpeTrainer, FirstLettersAreTokens) {
     }
     return n;
   };
+  // In front of a word there may be nothing that the pre-tokenizer would leave with it.
+  const auto n_hidden = [&](const Tokenizer& of) {
+    int n = 0;
+    for (const std::string& word : words) {
+      const auto expected = rest(of, " " + word);
+      for (const char* before : {"12\n", "{\"", ": \"", "),", " ("}) {
+        std::vector<int32_t> ids = of.encode(before + word);
+        n += ids.size() < expected.size() ||
+             !std::equal(expected.rbegin(), expected.rend(), ids.rbegin());
+      }
+    }
+    return n;
+  };
   EXPECT_EQ(n_unlike(*tokenizer), 0);
+  EXPECT_EQ(n_hidden(*tokenizer), 0);
   EXPECT_GT(n_unlike(*plain), 150) << "as plain BPE does it";
   size_t n_tokens = 0;
   for (const std::string& word : words) {
@@ -149,7 +164,8 @@ TEST(BpeTrainer, FirstLettersAreTokens) {
   EXPECT_LT(n_tokens, 4 * words.size()) << "the rest of a word is not spelled letter by letter";
   EXPECT_EQ(tokenizer->encode(" \u00c5sa").front(), tokenizer->encode(" \u00c5.").front());
   for (const std::string& text :
-       {std::string("  two  spaces\n\nÅse DFT-3 don't 12 McDonald O'Neill \xff\xfe"), texts[7]}) {
+       {std::string("  two  spaces\n\nÅse DFT-3 don't 12 McDonald O'Neill \xff\xfe"), texts[7],
+        std::string("{\"gas\": \"argon\"}\nargon (argon),argon")}) {
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
   }
   const auto merges = trained(texts, options).merges;
@@ -159,10 +175,10 @@ TEST(BpeTrainer, FirstLettersAreTokens) {
 
 TEST(BpeTrainer, FirstLettersWithoutRoomForThem) {
   for (const int32_t n : {259, 260, 262, 270}) {
-    const BpeVocabulary v = trained({" aa bb aa bb cc ÅÅ ÅÅ öö öö"},
+    const BpeVocabulary v = trained({" aa bb aa bb cc ÅÅ ÅÅ öö öö (a (a\nb\nb"},
                                     {.n_vocab = n, .pre_tokenizer = "qwen2", .first_letters = true});
     EXPECT_LE(v.tokens.size(), static_cast<size_t>(n));
-    EXPECT_EQ(v.tokens.size(), 259 + v.merges.size());
+    EXPECT_EQ(v.tokens.size(), 259 + v.n_words + v.merges.size());
     const auto tokenizer = tokenizer_of(v);
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(" aa ÅÅ öö")), " aa ÅÅ öö");
   }

@@ -38,9 +38,10 @@ TEST(TaskDocuments, KindsThatCountNothingAreLeftOut) {
   }
 }
 
-TEST(TaskDocuments, SomeAreShort) {
-  const auto mean_bytes = [](double shortest) {
-    const TaskDocuments documents(tasks::Split::kTrain, {.workflows = 0, .shortest = shortest});
+TEST(TaskDocuments, SomeAreShortOrLong) {
+  const auto mean_bytes = [](double shortest, double longest) {
+    const TaskDocuments documents(
+        tasks::Split::kTrain, {.workflows = 0, .shortest = shortest, .longest = longest});
     size_t n_bytes = 0;
     for (uint64_t i = 0; i < 200; ++i) {
       const Document document = documents.document(i);
@@ -48,7 +49,9 @@ TEST(TaskDocuments, SomeAreShort) {
     }
     return static_cast<double>(n_bytes) / 200;
   };
-  EXPECT_LT(mean_bytes(1), 0.9 * mean_bytes(0));
+  const double natural = mean_bytes(0, 0);
+  EXPECT_LT(mean_bytes(1, 0), 0.9 * natural);
+  EXPECT_GT(mean_bytes(0, 1), 1.1 * natural);
 }
 
 // Lists of entries are long, so that it is not by being short that some are chosen.
