@@ -267,7 +267,7 @@ test('Stop ends an answer, and the remote notices', { skip }, async () => {
   await ask(page, 'Go on and on');
   await page.getByText(/word3/).waitFor();
   await press(page, 'Stop');
-  await page.getByText(/^Stopped/).waitFor();
+  await page.getByText('Stopped. What came until then is kept.', { exact: true }).waitFor();
   assert.match(await page.locator('.answer .md').textContent(), /^word0 word1/);
   for (let i = 0; slow.left === before && i < 100; ++i) await page.waitForTimeout(100);
   assert.equal(slow.left, before + 1);

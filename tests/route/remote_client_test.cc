@@ -98,7 +98,9 @@ TEST_F(RemoteClientTest, UncountedTokensCostNothingAndSayso) {
 }
 
 TEST_F(RemoteClientTest, ALongAnswerAndOneConnectionForManyQuestions) {
-  const auto client = client_for(options_for(server_.url("many~400")));
+  RemoteOptions options = options_for(server_.url("many~400"));
+  options.first_event_timeout = milliseconds(5000);  // the server has a long prompt to read
+  const auto client = client_for(options);
   RemoteRequest request;
   request.messages = {
       {.role = "user", .content = std::string(3u << 20, 'x')}};  // no "100 Continue"

@@ -248,7 +248,7 @@ TEST_F(BaseTrainerTest, RoundedStatesAreWhatTheRunGoesOnWith) {
 }
 
 TEST_F(BaseTrainerTest, LearnsToCopyAndAnswersFromItsFile) {
-  const BaseRecipe recipe = recipe_of(replaced(replaced(kRecipe, "steps = 20", "steps = 400"),
+  const BaseRecipe recipe = recipe_of(replaced(replaced(kRecipe, "steps = 20", "steps = 500"),
                                                "tokens_per_step = 300", "tokens_per_step = 600"));
   const auto report = train(recipe, {.out_path = path("copy.gguf")});
   ASSERT_TRUE(report.has_value()) << report.error().message;
