@@ -99,6 +99,11 @@ std::vector<std::string> Draw::quantities(size_t n) {
   std::vector<std::string> taken;
   while (result.size() < n) {
     const size_t i = result.size();
+    constexpr double kBare = 0.12;
+    if (is_respelled() && chance(kBare)) {
+      result.push_back(nouns[i]);
+      continue;
+    }
     const double kind = uniform();
     if (kind < 0.8) {
       result.push_back(modifiers[i] + " " + nouns[i]);

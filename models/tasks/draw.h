@@ -67,7 +67,8 @@ class Draw {
   std::string code();
   // A made-up technical word, "tarvosine"; roots differ between splits.
   std::string term();
-  // `n` quantities of the field, "root length" or "gene brx-4", no word in two of them.
+  // `n` quantities of the field, "root length" or "brx-4 expression", no word in two of them; some of the
+  // respelled ones are one word.
   std::vector<std::string> quantities(size_t n);
 
  private:

@@ -213,6 +213,11 @@ std::vector<std::string> place_parts(Draw& draw, const Reference& reference, Tit
       if (long_words) {
         add_part("Volume " + reference.volume);
         if (!reference.issue.empty()) add_part("Issue " + reference.issue);
+      } else if (draw.is_respelled() && draw.chance(0.3)) {  // as some type it, for training
+        add_part((draw.chance(0.5) ? "volume " : "vol. ") + reference.volume);
+        if (!reference.issue.empty()) {
+          add_part((draw.chance(0.5) ? "issue " : draw.chance(0.5) ? "no. " : "number ") + reference.issue);
+        }
       } else {
         parts.back() += (draw.chance(0.5) ? " " : ", vol. ") + reference.volume;
         if (!reference.issue.empty()) parts.back() += "(" + reference.issue + ")";

@@ -27,6 +27,8 @@ constexpr double kMarkedPieces = 0.2;  // names put together from pieces, one le
 constexpr double kListedUnit = 0.5;    // of variables, one from the list of units
 constexpr double kLongerName = 0.35;   // of subjects and methods, with another word in front
 constexpr double kCountedUnit = 0.15;  // and a made-up plural
+constexpr double kApostrophe = 0.05;   // of family names, "O'" or the like in front
+constexpr double kBareVariable = 0.12;  // of variables of several words, the last alone
 constexpr double kPieced = 0.45;        // share of words that are put together from pieces
 // Of those, some begin as a small word does: "instrument" has a capital in a title where "in" has none, and
 // to most tokenizers both begin with the same token.
@@ -50,6 +52,8 @@ constexpr std::string_view kMarkedCapitalVowels[] = {
     "Û", "Ü", "Ů", "Ý", "Æ"};
 constexpr std::string_view kMarkedCapitalConsonants[] = {
     "Ç", "Ć", "Č", "Ď", "Đ", "Ł", "Ñ", "Ň", "Ř", "Ś", "Š", "Ş", "Ț", "Ź", "Ž", "Ż"};
+
+constexpr std::string_view kApostrophes[] = {"D'", "D'", "O'", "O'", "L'", "N'", "M'", "Dell'"};
 
 bool is_vowel(char c) {
   return std::string_view("aeiou").find(lower(c)) != std::string_view::npos;
@@ -301,7 +305,16 @@ std::string Respelling::entry(std::string_view key, std::string_view text) const
   size_t end = text.size();  // and where that ends
   if (key.starts_with("table.named")) begin = text.find(':') + 1;
   if (key.starts_with("table.variable")) end = text.find('|');
-  const std::string before(text.substr(0, begin));
+  uint64_t hash = Rng(seed_ ^ 2).next();
+  for (const char c : text) hash = extended(hash, c);
+  Rng rng(hash);
+  const double chance = rng.uniform();
+  std::string before(text.substr(0, begin));
+  if (key.starts_with("table.variable") && chance < kBareVariable) {
+    const size_t space = text.substr(0, end).rfind(' ');
+    if (space != std::string_view::npos) begin = space + 1;
+  }
+  if (key.starts_with("name.family") && chance < kApostrophe) before += pick(kApostrophes, rng);
   const std::string made_up = before + words(text.substr(begin, end - begin), is_name, is_abbreviated);
   if (key.starts_with("review.")) return longer(text) + made_up;
   if (!key.starts_with("table.variable")) return made_up + std::string(text.substr(end));

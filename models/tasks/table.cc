@@ -170,6 +170,17 @@ Layout draw_layout(Draw& draw, size_t n_used) {
   return u < 0.7 ? Layout::kSentences : Layout::kBullets;
 }
 
+// What other programs write, for training: tabs or semicolons between cells, JSON in one line.
+std::string exported(Draw& draw, std::string text, TableFormat format) {
+  if (!draw.is_respelled()) return text;
+  if (format == TableFormat::kJson && draw.chance(0.35)) {
+    std::erase(text, '\n');
+  } else if (format == TableFormat::kCsv && draw.chance(0.25)) {
+    std::replace(text.begin(), text.end(), ',', draw.chance(0.6) ? '\t' : ';');
+  }
+  return text;
+}
+
 }  // namespace
 
 Table draw_table(Draw& draw, const TableShape& shape) {
@@ -178,11 +189,18 @@ Table draw_table(Draw& draw, const TableShape& shape) {
   std::vector<std::string> lines = draw.list("table.variable");
   draw.shuffle(lines);
   table.values.assign(shape.n_rows, std::vector<int64_t>(shape.n_columns));
-  for (size_t column = 0; column < shape.n_columns; ++column) {
-    const Quantity quantity = parse_quantity(lines[column]);
+  for (const std::string& line : lines) {
+    if (table.columns.size() == shape.n_columns) break;
+    const Quantity quantity = parse_quantity(line);
+    // Of two that were "surface area" and "leaf area", respelling may have left "area".
+    const bool is_taken = std::any_of(
+        table.columns.begin(), table.columns.end(),
+        [&](const Column& other) { return other.variable == quantity.column.variable; });
+    if (is_taken) continue;
     table.columns.push_back(quantity.column);
-    draw_column(draw, table, column, quantity);
+    draw_column(draw, table, table.columns.size() - 1, quantity);
   }
+  AC_CHECK(table.columns.size() == shape.n_columns);
   return table;
 }
 
@@ -251,8 +269,8 @@ Made<TableTruth> make_description(Draw& draw, const TableTruth& truth) {
   made.truth = truth;
   made.answer = table_answer(truth);
   const std::string task = task_words(draw, truth);
-  made.prompt = request(draw, "table.request",
-                        {{"task", task}, {"material", print_table(truth.table, format)}});
+  const std::string material = exported(draw, print_table(truth.table, format), format);
+  made.prompt = request(draw, "table.request", {{"task", task}, {"material", material}});
   made.difficulty = rate(truth);
   return made;
 }
