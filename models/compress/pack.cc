@@ -202,6 +202,26 @@ Result<PackReport> zoo_add(const ZooAddOptions& options) {
   return write_and_report(options.zoo_path, draft);
 }
 
+Result<PackReport> zoo_remove(const std::string& zoo_path, std::string_view variant) {
+  AC_TRY(const std::shared_ptr<const Zoo> zoo, Zoo::open(zoo_path));
+  AC_TRY_STATUS(zoo->open_variant(variant));  // says which there are
+  ZooDraft draft;
+  draft.manifest = zoo->manifest();
+  std::vector<ZooVariant>& variants = draft.manifest.variants;
+  if (variants.size() == 1) {
+    return fail(ErrorCode::kInvalidArgument, "{}: '{}' is its only variant", zoo_path, variant);
+  }
+  std::erase_if(variants, [&](const ZooVariant& each) { return each.id == variant; });
+  for (const ZooMember& member : zoo->manifest().members) {
+    const auto is_of = [&](const ZooVariant& each) { return each.member == member.name; };
+    const bool was_of_some = std::ranges::any_of(zoo->manifest().variants, is_of);
+    if (was_of_some && std::ranges::none_of(variants, is_of)) continue;
+    AC_TRY(const std::span<const std::byte> bytes, zoo->member(member.name));
+    draft.members.push_back({.name = member.name, .checkpoint = nullptr, .bytes = bytes});
+  }
+  return write_and_report(zoo_path, draft);
+}
+
 Result<ExtractReport> zoo_extract(const Zoo& zoo, std::string_view variant,
                                   const std::string& path) {
   AC_TRY(const Checkpoint packed, zoo.open_variant(variant));

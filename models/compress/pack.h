@@ -50,6 +50,11 @@ struct ZooAddOptions {
 // Errors as pack_zoo; kInvalidArgument when the zoo has the variant already.
 Result<PackReport> zoo_add(const ZooAddOptions& options);
 
+// The zoo without a variant; its weights stay where another level of them is left. A predictor goes on judging
+// the others. Errors: those of Zoo::open; kNotFound naming the variants there are; kInvalidArgument (the only
+// variant); kIo. The zoo stays as it was then.
+Result<PackReport> zoo_remove(const std::string& zoo_path, std::string_view variant);
+
 struct ExtractReport {
   uint64_t bytes = 0;              // written
   std::vector<std::string> notes;  // what had to change

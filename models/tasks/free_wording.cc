@@ -17,8 +17,9 @@ constexpr std::array<std::string_view, 16> kBetween = {"of",   "of",      "and",
                                                       "in",   "the",     "of the", "for",
                                                       "by",   "with",    "on",     "to",
                                                       "from", "between", "a",      "under"};
-constexpr std::array<std::string_view, 9> kBetweenOfVenues = {
-    "of", "of", "of", "and", "and", "in", "for", "of the", "on"};
+constexpr std::array<std::string_view, 19> kBetweenOfVenues = {
+    "of",  "of", "of", "and", "and", "in",  "for", "of the", "on",  "of",
+    "and", "of", "de", "der", "für", "et",  "di",  "y",      "de la"};
 // What venues are called, whatever they are about.
 constexpr std::array<std::string_view, 12> kVenueWords = {
     "Journal", "Review", "Annals", "Letters",     "Bulletin", "Proceedings",
@@ -111,6 +112,21 @@ FreeVenue free_venue(Draw& draw) {
     venue.abbreviation += n_words == 1 ? word : abbreviated(word, draw);
   }
   return venue;
+}
+
+std::string free_organisation(Draw& draw) {
+  constexpr std::array<std::string_view, 24> kBodies = {
+      "Organization", "Organisation", "Institute",   "Agency",     "Council",   "Association",
+      "Society",      "Committee",    "Ministry",    "Consortium", "Group",     "Center",
+      "Centre",       "Commission",   "Foundation",  "University", "Department", "Office",
+      "Bureau",       "Network",      "Union",       "Academy",    "Federation", "Programme"};
+  std::vector<std::string> words;
+  for (int i = draw.range(1, 3); i > 0; --i) words.push_back(headline_case(content_word(draw)));
+  const std::string body(one_of(kBodies, draw));
+  const std::string about = join(words, " ");
+  if (draw.chance(0.5)) return about + " " + body;
+  constexpr std::array<std::string_view, 4> kJoins = {" of ", " for ", " on ", " for the "};
+  return body + std::string(one_of(kJoins, draw)) + about;
 }
 
 std::string free_publisher(Draw& draw) {

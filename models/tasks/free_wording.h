@@ -18,5 +18,6 @@ struct FreeVenue {
 };
 FreeVenue free_venue(Draw& draw);
 std::string free_publisher(Draw& draw);
+std::string free_organisation(Draw& draw);  // "Ralonic Council for Sampling"
 
 }  // namespace ac::tasks

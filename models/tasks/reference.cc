@@ -85,7 +85,31 @@ void draw_pages(Draw& draw, Reference& reference) {
   reference.last_page = std::to_string(first + draw.range(2, draw.chance(0.8) ? 24 : 160));
 }
 
+// What publishers put behind the slash, as they like: "nature14539", "1914185", "j.cell.2011.02.013".
+std::string free_doi_suffix(Draw& draw) {
+  constexpr std::string_view kBetween = ".-_";
+  std::string text;
+  const int n_parts = draw.range(1, 4);
+  for (int i = 0; i < n_parts; ++i) {
+    if (i > 0 && draw.chance(0.85)) text += kBetween[draw.below(kBetween.size())];
+    if (draw.chance(0.4)) {
+      const bool capitals = draw.chance(0.25);
+      for (int n = draw.range(1, 10); n > 0; --n) {
+        const char letter = static_cast<char>('a' + draw.range(0, 25));
+        text += capitals && n % 3 == 0 ? upper(letter) : letter;
+      }
+    } else {
+      for (int n = draw.range(1, 8); n > 0; --n) text += static_cast<char>('0' + draw.range(0, 9));
+    }
+  }
+  return text;
+}
+
 std::string draw_doi(Draw& draw) {
+  if (is_free(draw)) {
+    const std::string registrant = std::to_string(draw.range(1000, draw.chance(0.8) ? 9999 : 99999));
+    return "10." + registrant + "/" + free_doi_suffix(draw);
+  }
   std::string doi = "10." + std::to_string(draw.range(1000, 9999)) + "/";
   const int shape = draw.range(0, 2);
   // One number a statement: the parts of a sum are drawn in no certain order.
@@ -134,6 +158,26 @@ ReferenceType draw_type(Draw& draw, bool short_record) {
 void draw_place_and_publisher(Draw& draw, Reference& reference, double level) {
   reference.publisher = draw_publisher(draw);
   if (!draw.chance(0.15 * level)) reference.place = draw.word("place.city");
+  // Two styles are cities, too.
+  if (draw.is_respelled() && draw.chance(0.04)) {
+    const std::string city = draw.chance(0.7) ? "Chicago" : "Vancouver";
+    if (draw.chance(0.5)) reference.publisher = (draw.chance(0.5) ? "University of " + city : city) + " Press";
+    if (draw.chance(0.7)) reference.place = city;
+  }
+}
+
+// Numbers as periodicals have them: years as volumes, issues counted from the first one on.
+void widen_numbers(Draw& draw, Reference& reference) {
+  if (!draw.is_respelled()) return;
+  if (draw.chance(0.1)) reference.volume = std::to_string(draw.range(100, 2030));
+  if (!reference.issue.empty() && draw.chance(0.25)) {
+    reference.issue = std::to_string(draw.range(25, draw.chance(0.4) ? 400 : 9999));
+  }
+  if (!reference.last_page.empty() && draw.chance(0.15)) {
+    const int first = draw.range(1000, 29999);
+    reference.first_page = std::to_string(first);
+    reference.last_page = std::to_string(first + draw.range(1, 30));
+  }
 }
 
 }  // namespace
@@ -151,13 +195,14 @@ Reference draw_reference(Draw& draw, const ReferenceOptions& options) {
   PeopleOptions people{.particle = 0.04 + 0.16 * level,
                        .suffix = 0.01 + 0.08 * level,
                        .one_name = 0.02 * level,
-                       .initials = draw.chance(0.15)};
+                       .initials = draw.chance(draw.is_respelled() ? 0.25 : 0.15)};
   size_t n_authors = is_thesis ? 1 : draw_n_authors(draw, options);
   if (options.short_record) n_authors = std::min<size_t>(n_authors, 3);
   const bool may_be_organisation =
       reference.type == ReferenceType::kArticle || reference.type == ReferenceType::kBook;
   if (may_be_organisation && n_authors == 1 && draw.chance(0.02 + 0.2 * level)) {
     reference.authors = {draw_organisation(draw)};
+    if (is_free(draw)) reference.authors[0].family = free_organisation(draw);
   } else {
     reference.authors = draw_people(draw, n_authors, people);
   }
@@ -172,6 +217,7 @@ Reference draw_reference(Draw& draw, const ReferenceOptions& options) {
       reference.volume = std::to_string(draw.range(1, draw.chance(0.7) ? 99 : 420));
       if (draw.chance(0.75)) reference.issue = std::to_string(draw.range(1, 24));
       if (!draw.chance(0.15 * level)) draw_pages(draw, reference);
+      widen_numbers(draw, reference);
       if (has_doi) reference.doi = draw_doi(draw);
       break;
     case ReferenceType::kBook:

@@ -17,6 +17,30 @@ std::string cased(std::string_view title, TitleCase title_case) {
   return title_case == TitleCase::kHeadline ? headline_case(title) : sentence_case(title, true);
 }
 
+// Whether a title in headline case says which words keep their capitals: a country looks like any other word
+// there; digits and capitals beyond the first speak for themselves ("DNA", "B7").
+bool may_be_headline(std::string_view title) {
+  size_t open = title.find('{');
+  while (open != std::string_view::npos) {
+    const size_t close = title.find('}', open);
+    const std::string_view word = title.substr(open + 1, close - open - 1);
+    const auto is_capital = [](char c) { return c >= 'A' && c <= 'Z'; };
+    const bool speaks = std::any_of(word.begin(), word.end(), is_digit) ||
+                        std::count_if(word.begin(), word.end(), is_capital) >= 2;
+    if (!speaks) return false;
+    open = title.find('{', close);
+  }
+  return true;
+}
+
+// A book's title is mostly cased as the chapter's is; in training not always.
+std::string cased_book(Draw& draw, const Reference& reference, TitleCase title_case) {
+  if (draw.is_respelled() && draw.chance(0.3) && may_be_headline(reference.container)) {
+    title_case = title_case == TitleCase::kHeadline ? TitleCase::kSentence : TitleCase::kHeadline;
+  }
+  return cased(reference.container, title_case);
+}
+
 std::string pages(const Reference& reference, std::string_view dash) {
   if (reference.last_page.empty()) return reference.first_page;
   return reference.first_page + std::string(dash) + reference.last_page;
@@ -49,6 +73,33 @@ std::vector<std::string> natural_names(const std::vector<Person>& people) {
   std::vector<std::string> names;
   for (const Person& person : people) names.push_back(natural_name(person));
   return names;
+}
+
+bool has_initials_alone(const Person& person) {
+  const std::vector<std::string_view> names = split(person.given, ' ');
+  // Without its hyphen "J.-P." could not be told from "J. P.".
+  return !person.organisation && person.suffix.empty() &&
+         person.given.find('-') == std::string::npos &&
+         std::all_of(names.begin(), names.end(),
+                     [](std::string_view name) { return name.ends_with('.'); });
+}
+
+// "Watson JD" or "Watson, J. D.", as in the reference lists that people copy from.
+std::vector<std::string> listed_names(const std::vector<Person>& people, bool with_comma) {
+  std::vector<std::string> names;
+  for (const Person& person : people) {
+    names.push_back(with_comma ? inverted(person, true)
+                               : person.family + " " + initials(person.given, {.dots = false}));
+  }
+  return names;
+}
+
+// How names stand in a typed line; in training, initials behind the family name too.
+std::vector<std::string> typed_names(Draw& draw, const std::vector<Person>& people) {
+  const bool is_listed = draw.is_respelled() &&
+                         std::all_of(people.begin(), people.end(), has_initials_alone) &&
+                         draw.chance(0.6);
+  return is_listed ? listed_names(people, draw.chance(0.3)) : natural_names(people);
 }
 
 std::string ascii_key(Draw& draw, const Reference& reference) {
@@ -106,7 +157,7 @@ std::string bibtex(Draw& draw, const Reference& reference, TitleCase title_case,
       [[fallthrough]];
     case ReferenceType::kConference:
       add(entries, "booktitle",
-          reference.type == ReferenceType::kChapter ? cased(reference.container, title_case)
+          reference.type == ReferenceType::kChapter ? cased_book(draw, reference, title_case)
                                                     : reference.container);
       [[fallthrough]];
     case ReferenceType::kBook:
@@ -148,7 +199,7 @@ std::string ris(Draw& draw, const Reference& reference, TitleCase title_case, in
       add(entries, "J2", reference.container_short);
       break;
     case ReferenceType::kChapter:
-      add(entries, "T2", unbraced(cased(reference.container, title_case)));
+      add(entries, "T2", unbraced(cased_book(draw, reference, title_case)));
       break;
     case ReferenceType::kConference:
       add(entries, "T2", reference.container);
@@ -224,7 +275,7 @@ std::vector<std::string> place_parts(Draw& draw, const Reference& reference, Tit
       }
       break;
     case ReferenceType::kChapter:
-      add_part("in: " + unbraced(cased(reference.container, title_case)));
+      add_part("in: " + unbraced(cased_book(draw, reference, title_case)));
       add_part((reference.editors.size() > 1 ? "eds. " : "ed. ") +
                join(natural_names(reference.editors), {", ", " and ", " and "}));
       break;
@@ -255,9 +306,9 @@ std::vector<std::string> place_parts(Draw& draw, const Reference& reference, Tit
 
 std::string typed_line(Draw& draw, const Reference& reference, TitleCase title_case) {
   const std::string title = unbraced(cased(reference.title, title_case));
+  const std::vector<std::string> authors = typed_names(draw, reference.authors);
   const std::string names =
-      join(natural_names(reference.authors),
-           draw.chance(0.5) ? Joins{", ", " & ", " & "} : Joins{", ", " and ", ", "});
+      join(authors, draw.chance(0.5) ? Joins{", ", " & ", " & "} : Joins{", ", " and ", ", "});
   const std::string year = reference.year ? std::to_string(*reference.year) : "";
   const std::vector<std::string> rest = place_parts(draw, reference, title_case, false);
   std::string text;
@@ -304,7 +355,7 @@ std::string labelled(Draw& draw, const Reference& reference, TitleCase title_cas
       add(entries, "short journal title", reference.container_short);
       break;
     case ReferenceType::kChapter:
-      add(entries, "book", unbraced(cased(reference.container, title_case)));
+      add(entries, "book", unbraced(cased_book(draw, reference, title_case)));
       add(entries, reference.editors.size() == 1 ? "editor" : "editors",
           join(natural_names(reference.editors), "; "));
       break;
@@ -348,22 +399,8 @@ std::string_view source_format_name(SourceFormat format) {
 }
 
 bool can_print(const Reference& reference, SourceFormat format, TitleCase title_case) {
-  // In a headline a country looks like any other word; digits and capitals beyond the first speak
-  // for themselves ("DNA", "B7").
   if (title_case == TitleCase::kSentence || format == SourceFormat::kBibtex) return true;
-  for (const std::string* title : {&reference.title, &reference.container}) {
-    size_t open = title->find('{');
-    while (open != std::string::npos) {
-      const size_t close = title->find('}', open);
-      const std::string_view word = std::string_view(*title).substr(open + 1, close - open - 1);
-      const auto is_capital = [](char c) { return c >= 'A' && c <= 'Z'; };
-      const bool speaks = std::any_of(word.begin(), word.end(), is_digit) ||
-                          std::count_if(word.begin(), word.end(), is_capital) >= 2;
-      if (!speaks) return false;
-      open = title->find('{', close);
-    }
-  }
-  return true;
+  return may_be_headline(reference.title) && may_be_headline(reference.container);
 }
 
 std::string print_source(Draw& draw, const Reference& reference, SourceFormat format,

@@ -6,7 +6,6 @@
 #include "models/arch/model.h"
 #include "models/store/gguf.h"
 #include "models/train/base_model.h"
-#include "models/train/selection.h"
 #include "models/train/train_log.h"
 #include "models/train/weight_average.h"
 #include "runtime/core/file.h"
@@ -252,16 +251,11 @@ class BaseTrainer {
   }
 
   Status step() {
-    const auto n_candidates = static_cast<int64_t>(
-        recipe_.candidates * static_cast<double>(recipe_.tokens_per_step));
-    AC_TRY(std::vector<Pack> packs, draw(n_candidates));
+    AC_TRY(const std::vector<Pack> packs, draw(recipe_.tokens_per_step));
     const float rate =
         cosine_learning_rate(place_.step, recipe_.warm_up_steps, recipe_.n_steps,
                              recipe_.learning_rate, recipe_.learning_rate * recipe_.last_rate);
     const auto begin = clock_.now();
-    if (n_candidates > recipe_.tokens_per_step) {
-      AC_TRY(packs, select_hardest(*trainer_, packs, recipe_.tokens_per_step, recipe_.tokens_per_pack));
-    }
     AC_TRY(const StepReport done, trainer_->step(packs, rate));
     if (average_) average_->add(parameters_->values());
     const double seconds = seconds_between(begin, clock_.now());

@@ -88,9 +88,7 @@ LossOptions LmTrainer::keep_rows_that_count(const LossOptions& loss) {
     row_targets_.push_back(loss.targets[i]);
     row_weights_.push_back(loss.weights[i]);
   }
-  LossOptions kept{.targets = row_targets_, .weights = row_weights_};
-  if (!loss.row_losses.empty()) kept.row_losses = loss.row_losses.first(rows_.size());
-  return kept;
+  return {.targets = row_targets_, .weights = row_weights_};
 }
 
 Result<StepLoss> LmTrainer::run(const Pack& pack, const LossOptions& loss) {
@@ -189,20 +187,6 @@ Result<double> LmTrainer::loss(std::span<const Pack> packs) {
     weight += pack.total_weight();
   }
   return weight > 0 ? sum / weight : 0.0;
-}
-
-Result<std::vector<double>> LmTrainer::sequence_losses(const Pack& pack) {
-  row_losses_.resize(pack.tokens.size());
-  tape_->set_pass(TapeBackend::Pass::kForward);
-  const Result<StepLoss> done = run(
-      pack, {.targets = pack.targets, .weights = pack.weights, .row_losses = row_losses_});
-  if (!done) return done.error();
-  std::vector<double> losses(static_cast<size_t>(pack.n_slots), 0.0);
-  for (size_t i = 0; i < rows_.size(); ++i) {
-    const auto slot = static_cast<size_t>(pack.slots[static_cast<size_t>(rows_[i])]);
-    losses[slot] += static_cast<double>(row_weights_[i]) * static_cast<double>(row_losses_[i]);
-  }
-  return losses;
 }
 
 Result<double> LmTrainer::divergence(std::span<const Pack> packs, const PackTeacher& teacher) {

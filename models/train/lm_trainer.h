@@ -64,8 +64,6 @@ class LmTrainer {
   float clip_factor(const StepReport& report) const;
   // The loss alone, per unit of weight. Errors: kOutOfMemory.
   Result<double> loss(std::span<const Pack> packs);
-  // The loss of each of the pack's sequences, summed over what counts: [n_slots]. Errors: kOutOfMemory.
-  Result<std::vector<double>> sequence_losses(const Pack& pack);
   // The divergence from a teacher, per unit of weight. Errors: kOutOfMemory, those of the teacher.
   Result<double> divergence(std::span<const Pack> packs, const PackTeacher& teacher);
 
@@ -91,7 +89,7 @@ class LmTrainer {
   std::vector<float> weights_, teacher_weights_;
   // The rows whose logits are computed, and what is expected of them.
   std::vector<int32_t> rows_, row_targets_;
-  std::vector<float> row_weights_, row_losses_;
+  std::vector<float> row_weights_;
 };
 
 // A model that gives logits to learn from; its weights may be of any format.

@@ -50,7 +50,6 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"train", "steps", kInteger, "", "", 1, kMost, "", "steps of the optimiser"},
     {"train", "tokens_per_step", kInteger, "tokens", "16384", 1, 1 << 26, "", "in all packs of a step"},
     {"train", "tokens_per_pack", kInteger, "tokens", "2048", 1, 1 << 20, "", "that go through the model at once"},
-    {"train", "candidates", kNumber, "", "1", 1, 64, "", "tokens looked at for one that is learned from: the documents done worst; 1: all of them"},
     {"train", "learning_rate", kNumber, "", "0.002", 1e-7, 1, "", "at its peak"},
     {"train", "last_rate", kNumber, "", "0.05", 0, 1, "", "at the end, as a share of the peak"},
     {"train", "warm_up", kInteger, "", "100", 0, kMost, "", "steps until the peak"},
@@ -140,7 +139,6 @@ Result<BaseRecipe> parse_base_recipe(std::string_view text, const std::string& p
                 "{}: tokens_per_pack is {}, expected at least the context, {}", path,
                 recipe.tokens_per_pack, model.context);
   }
-  recipe.candidates = table.number("train.candidates");
   recipe.warm_up_steps = table.integer("train.warm_up");
   recipe.learning_rate = number("train.learning_rate");
   recipe.last_rate = number("train.last_rate");

@@ -35,7 +35,6 @@ struct BaseRecipe {
   int64_t n_steps = 0;
   int64_t tokens_per_step = 0;
   int32_t tokens_per_pack = 0;  // what goes through the model at once
-  double candidates = 1;  // tokens that are looked at for one that is learned from
   int64_t warm_up_steps = 0;
   float learning_rate = 0;  // peak
   float last_rate = 0;      // at the end, as a share of the peak

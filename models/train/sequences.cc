@@ -73,19 +73,6 @@ void Pack::add(const Sequence& sequence) {
   longest = std::max(longest, static_cast<int32_t>(n));
 }
 
-void Pack::add(const Pack& from, size_t begin, size_t end) {
-  for (size_t i = begin; i < end; ++i) {
-    tokens.push_back(from.tokens[i]);
-    positions.push_back(from.positions[i]);
-    slots.push_back(n_slots);
-    targets.push_back(from.targets[i]);
-    weights.push_back(from.weights[i]);
-  }
-  ++n_slots;
-  ++n_used;
-  longest = std::max(longest, static_cast<int32_t>(end - begin));
-}
-
 double Pack::total_weight() const {
   return std::accumulate(weights.begin(), weights.end(), 0.0);
 }

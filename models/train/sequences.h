@@ -75,8 +75,6 @@ struct Pack {
   size_t n_used = 0;  // sequences
 
   void add(const Sequence& sequence);
-  // The sequence at tokens begin to end of another pack.
-  void add(const Pack& from, size_t begin, size_t end);
   bool empty() const { return tokens.empty(); }
   Batch batch() const { return {.tokens = tokens, .positions = positions, .slots = slots}; }
   double total_weight() const;

@@ -235,7 +235,6 @@ void TapeBackend::loss(Value logits, const LossOptions& options) {
   AC_CHECK(options.targets.size() == options.weights.size());
   AC_CHECK(options.targets.empty() || options.targets.size() == n);
   AC_CHECK(options.teacher == nullptr || options.teacher_weights.size() == n);
-  AC_CHECK(options.row_losses.empty() || options.row_losses.size() == n);
   s.loss = options;
   s.record({.kind = OpKind::kLoss, .inputs = {s.current(logits), -1, -1}});
   s.program.has_loss = true;

@@ -36,8 +36,6 @@ struct LossOptions {
   std::span<const float> weights{};    // [n_rows]
   TeacherRows teacher{};
   std::span<const float> teacher_weights{};  // [n_rows]
-  // Where the cross-entropy of each row is wanted by itself, unweighted; of a pass that goes forward only.
-  std::span<float> row_losses{};  // [n_rows]
 };
 
 struct StepLoss {

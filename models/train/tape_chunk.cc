@@ -315,9 +315,7 @@ void Chunk::loss(const Op& op) noexcept {
       sum += static_cast<double>(factor) * static_cast<double>(loss);
     };
     if (!s_.program.goes_back || (weight != 0.0f && teacher_weight != 0.0f)) {
-      const float loss = weight != 0.0f ? kernels.cross_entropy(z, n, target) : 0.0f;
-      add(cross_entropy, weight, loss);
-      if (!options.row_losses.empty()) options.row_losses[row] = loss;
+      add(cross_entropy, weight, weight != 0.0f ? kernels.cross_entropy(z, n, target) : 0.0f);
     }
     if (!s_.program.goes_back) {
       // divergence_row writes over z, which nobody reads any more.

@@ -1,4 +1,5 @@
-// zoo pack|add: from a base checkpoint to a zoo, and further variants or a predictor into it.
+// zoo pack|add|remove: from a base checkpoint to a zoo, further variants or a predictor into it, and variants
+// out of it.
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -28,6 +29,7 @@ constexpr std::array kAddOptions = {
     kThreadsOption,
     kJsonOption,
 };
+constexpr std::array kRemoveOptions = {kJsonOption};
 
 Result<std::vector<std::string>> variants_from(const Invocation& invocation) {
   std::vector<std::string> names;
@@ -121,6 +123,13 @@ Result<int> add(const Invocation& invocation) {
   return 0;
 }
 
+Result<int> remove(const Invocation& invocation) {
+  const std::string& path = invocation.arguments()[0];
+  AC_TRY(const PackReport report, zoo_remove(path, invocation.arguments()[1]));
+  print_report(invocation, path, report);
+  return 0;
+}
+
 }  // namespace
 
 constinit const Verb kZooPack = {
@@ -141,6 +150,16 @@ constinit const Verb kZooAdd = {
     .summary = "put a predictor or further variants into a zoo",
     .options = kAddOptions,
     .run = add,
+};
+
+constinit const Verb kZooRemove = {
+    .name = "zoo remove",
+    .arguments = "FILE VARIANT",
+    .min_arguments = 2,
+    .max_arguments = 2,
+    .summary = "take a variant out of a zoo",
+    .options = kRemoveOptions,
+    .run = remove,
 };
 
 }  // namespace ac::cli

@@ -10,7 +10,7 @@ namespace ac::cli {
 namespace {
 
 constexpr std::array kVerbs = {
-    &kAsk,           &kChat,          &kRoute,      &kServe,      &kStats, &kLogTail, &kLogShow, &kLogExport, &kLogForget, &kLogAccept, &kZooBuild,   &kZooPack,    &kZooAdd,
+    &kAsk,           &kChat,          &kRoute,      &kServe,      &kStats, &kLogTail, &kLogShow, &kLogExport, &kLogForget, &kLogAccept, &kZooBuild,   &kZooPack,    &kZooAdd,    &kZooRemove,
     &kZooLs,         &kZooInfo,       &kZooVerify,  &kZooExtract, &kZooExport,  &kPredictorLabel, &kPredictorTrain,
     &kPredictorEval, &kPredictorInfo, &kPredictorLearned, &kTrain,      &kBench,      &kDoctor,     &kEval,      &kConfigShow,
     &kConfigCheck,   &kConfigPath,    &kCompletion, &kMan, &kTasksShow,  &kTasksCheck, &kTasksWorkflow,

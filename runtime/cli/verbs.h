@@ -17,6 +17,7 @@ extern const Verb kLogForget;
 extern const Verb kLogAccept;
 extern const Verb kZooPack;
 extern const Verb kZooAdd;
+extern const Verb kZooRemove;
 extern const Verb kZooBuild;
 extern const Verb kZooLs;
 extern const Verb kZooInfo;

@@ -338,6 +338,39 @@ TEST(ZooAdd, VariantsAndPredictor) {
             ErrorCode::kNotFound);
 }
 
+TEST(ZooRemove, TakesAVariantAndLeavesTheOthers) {
+  const TemporaryFolder folder;
+  const std::string zoo_path = folder / "a.zoo";
+  write_checkpoint(folder / "base.gguf",
+                   test::random_model({.family = "llama", .format = WeightFormat::kF16,
+                                       .whole_blocks = true, .tokenizer = true}));
+  ASSERT_TRUE(pack_zoo({.base_path = folder / "base.gguf",
+                        .zoo_path = zoo_path,
+                        .variants = {"q8_0", "q4_0"}}));
+  const std::string before = slurp(zoo_path);
+  const auto unknown = zoo_remove(zoo_path, "q5_0");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, ErrorCode::kNotFound);
+  EXPECT_NE(unknown.error().message.find("q4_0, q8_0, f16"), std::string::npos)
+      << unknown.error().message;
+  EXPECT_EQ(slurp(zoo_path), before);
+
+  const Checkpoint kept = extracted(zoo_path, "q4_0", folder);
+  const auto report = zoo_remove(zoo_path, "q8_0");
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->manifest.variants.size(), 2u);
+  EXPECT_LT(slurp(zoo_path).size(), before.size());
+  EXPECT_TRUE((*Zoo::open(zoo_path))->verify());
+  EXPECT_EQ(testing::difference(extracted(zoo_path, "q4_0", folder), kept), "");
+
+  ASSERT_TRUE(zoo_remove(zoo_path, "f16"));
+  const std::string last = slurp(zoo_path);
+  const auto only = zoo_remove(zoo_path, "q4_0");
+  ASSERT_FALSE(only);
+  EXPECT_EQ(only.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(slurp(zoo_path), last);
+}
+
 TEST(ZooAdd, APredictorIsAddedAndReplaced) {
   const TemporaryFolder folder;
   const std::string zoo_path = folder / "a.zoo";

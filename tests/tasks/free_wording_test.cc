@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <set>
 
 #include "models/tasks/text.h"
@@ -36,9 +38,13 @@ TEST(FreeWording, AbbreviationsAreBeginnings) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     Draw draw(seed, 2, Field::kSocial, Split::kTrain, Wording::kRespelled);
     const FreeVenue venue = free_venue(draw);
+    constexpr std::array<std::string_view, 7> kOfOtherLanguages = {"de", "der", "für", "et",
+                                                                   "di", "y",   "la"};
     std::vector<std::string_view> whole;
     for (const std::string_view word : split(venue.name, ' ')) {
-      if (!is_small_word(word)) whole.push_back(word);
+      // Small words have no place in it, those of other languages either.
+      const bool is_of_others = std::ranges::find(kOfOtherLanguages, word) != kOfOtherLanguages.end();
+      if (!is_small_word(word) && !is_of_others) whole.push_back(word);
     }
     const auto parts = split(venue.abbreviation, ' ');
     ASSERT_EQ(parts.size(), whole.size()) << venue.name << " / " << venue.abbreviation;
@@ -47,6 +53,9 @@ TEST(FreeWording, AbbreviationsAreBeginnings) {
       EXPECT_TRUE(whole[i].starts_with(part)) << venue.name << " / " << venue.abbreviation;
     }
     EXPECT_FALSE(free_publisher(draw).empty());
+    const std::string organisation = free_organisation(draw);
+    EXPECT_NE(organisation.find(' '), std::string::npos) << organisation;
+    EXPECT_EQ(organisation, headline_case(organisation));
   }
 }
 

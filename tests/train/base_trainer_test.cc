@@ -122,20 +122,6 @@ TEST_F(BaseTrainerTest, MuonGoesOnWhereItWasToo) {
       replaced(kRecipe, "warm_up = 3", "warm_up = 3\noptimizer = muon") + "checkpoint_format = f32\n"));
 }
 
-TEST_F(BaseTrainerTest, SelectedDocumentsGoOnWhereTheyWereToo) {
-  const BaseTrainReport whole = train_in_two_sittings(recipe_of(
-      replaced(kRecipe, "warm_up = 3", "warm_up = 3\ncandidates = 3\nprompt_weight = 0")));
-  EXPECT_LT(whole.n_tokens, 20 * 450) << "what is learned from, not what was looked at";
-  const auto log = parse_log_lines(bytes(path("b.log.jsonl")), "log");
-  ASSERT_TRUE(log.has_value());
-  const auto all = train(recipe_of(replaced(kRecipe, "warm_up = 3", "warm_up = 3\nprompt_weight = 0")),
-                         {.out_path = path("c")});
-  ASSERT_TRUE(all.has_value());
-  const auto log_of_all = parse_log_lines(bytes(path("c.log.jsonl")), "log");
-  ASSERT_TRUE(log_of_all.has_value());
-  EXPECT_GT((*log)[0].loss, (*log_of_all)[0].loss) << "the worst";
-}
-
 TEST_F(BaseTrainerTest, AveragedWeightsGoOnWhereTheyWereToo) {
   const std::string text = replaced(kRecipe, "warm_up = 3", "warm_up = 3\naverage = 6");
   const BaseTrainReport whole = train_in_two_sittings(recipe_of(text + "checkpoint_format = f32\n"));
