@@ -63,7 +63,7 @@ TEST_F(Usage, EveryVerbHasHelp) {
 
 TEST_F(Usage, SlipsGetAHint) {
   expect_refused({"zop"}, "did you mean 'zoo'?");
-  expect_refused({"zoo"}, "expected zoo build|pack|add|ls|info|verify|extract|export, found nothing");
+  expect_refused({"zoo"}, "expected zoo build|pack|add|remove|ls|info|verify|extract|export, found nothing");
   expect_refused({"zoo", "lss"}, "did you mean 'ls'?");
   expect_refused({"ask", "--temprature", "1", "hi"},
                  "unknown flag '--temprature', did you mean '--temperature'?");
