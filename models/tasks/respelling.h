@@ -24,7 +24,8 @@ class Respelling {
       : seed_(seed), share_(share), pieces_(&pieces) {}
 
   // An entry of the list of `key`; ranges and headers in it stay, units are most often others: those
-  // of the training split are few, too, and would be learned by heart. Words of fewer than four
+  // of the training split are few, too, and would be learned by heart. Some family names get an apostrophe
+  // ("O'", "D'"), some variables keep their last word alone. Words of fewer than four
   // letters, small words of titles, digits and signs stay. No word becomes one of the lexicon.
   // REQUIRES: is_content(key).
   std::string entry(std::string_view key, std::string_view text) const;
