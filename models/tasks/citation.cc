@@ -69,6 +69,13 @@ std::string numbered(size_t i, const std::string& entry, Style style) {
   return entry;
 }
 
+// "Order: Bauer; de la Cruz; Zeller": a list's order is found first and its entries are copied then.
+std::string order_line(const std::vector<Reference>& references) {
+  std::vector<std::string> names;
+  for (const Reference& each : references) names.push_back(each.authors[0].family);
+  return "Order: " + join(names, "; ");
+}
+
 // The letters that a list is sorted by: up to the first one outside ASCII.
 std::string sort_key(const Reference& reference) {
   std::string key;
@@ -180,7 +187,7 @@ Made<CitationTruth> make_bibliography(Draw& draw, const std::vector<Reference>& 
     made.truth.lines.push_back(
         numbered(i, format_reference(reference, choice.style), choice.style));
   }
-  made.answer = join_lines(made.truth.lines, choice);
+  made.answer = order_line(made.truth.references) + "\n" + join_lines(made.truth.lines, choice);
   const std::string entries = join(material, "\n");
   const std::string style = draw.word("style." + std::string(style_name(choice.style)));
   made.prompt = is_numbered(choice.style)
@@ -241,6 +248,13 @@ Verdict check_citation(const CitationTruth& truth, std::string_view answer) {
   std::vector<std::string_view> lines;
   for (const std::string_view line : split_lines(answer)) {
     if (!trim(line).empty()) lines.push_back(trim(line));
+  }
+  const bool states_order = truth.skill == CitationSkill::kBibliography && !lines.empty() &&
+                            lines[0].starts_with("Order:");
+  if (states_order) {
+    const std::string order = order_line(truth.references);
+    if (lines[0] != order) return failed(first_difference(order, lines[0]));
+    lines.erase(lines.begin());
   }
   if (lines.size() != truth.lines.size()) {
     return failed("expected " + std::to_string(truth.lines.size()) + " line(s), found " +

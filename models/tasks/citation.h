@@ -42,7 +42,8 @@ Made<CitationTruth> make_in_text(Draw& draw, const std::vector<Reference>& refer
                                  const std::string& material, const StyleChoice& choice);
 
 // Whitespace around lines is free, and emphasis where the style has italics: asterisks,
-// underscores, or none unless the prompt asked for it. Every other character counts.
+// underscores, or none unless the prompt asked for it. Every other character counts. A list may have its
+// order in front ("Order: Bauer; Zeller"), which has to be right then.
 Verdict check_citation(const CitationTruth& truth, std::string_view answer);
 
 }  // namespace ac::tasks

@@ -8,13 +8,11 @@
 namespace ac::tasks {
 namespace {
 
-struct Relation {
-  std::string from, to;
-  int sign = kRises;
+struct Told : Relation {
   bool untested = false;
 };
 
-std::string sentence(Draw& draw, const Relation& relation) {
+std::string sentence(Draw& draw, const Told& relation) {
   const std::string stated = draw.filled(relation.sign == kRises ? "relation.up" : "relation.down",
                                          {{"a", relation.from}, {"b", relation.to}});
   const std::string framed =
@@ -24,7 +22,7 @@ std::string sentence(Draw& draw, const Relation& relation) {
 
 // The relations of the chain and those beside it, in any order.
 struct Story {
-  std::vector<Relation> relations;
+  std::vector<Told> relations;
   HypothesisTruth truth;
   int n_distractors = 0;
 };
@@ -43,15 +41,18 @@ Story draw_story(Draw& draw, const ChainPlan& plan, HypothesisSkill skill) {
     int sign = draw.chance(0.5) ? kRises : kFalls;
     if (i < first_open) sign = plan.first_sign;
     truth.directions.push_back(truth.directions.back() * sign);
-    if (i < first_open) continue;
-    story.relations.push_back(
-        {plan.chain[i], plan.chain[i + 1], sign, static_cast<int>(i) == truth.untested});
+    const Relation link{plan.chain[i], plan.chain[i + 1], sign};
+    if (i < first_open) {
+      truth.relations.push_back(link);
+    } else {
+      story.relations.push_back({link, static_cast<int>(i) == truth.untested});
+    }
   }
   // Side branches end at once; what flows into the chain from outside does not matter here.
   size_t at = 0;
   const int n_wanted = draw.range(0, 1 + static_cast<int>(2.5 * plan.level));
   while (story.n_distractors < n_wanted && at < plan.spare.size()) {
-    Relation relation{"", "", draw.chance(0.5) ? kRises : kFalls, false};
+    Told relation{{"", "", draw.chance(0.5) ? kRises : kFalls, true}, false};
     const double shape = draw.uniform();
     if (shape < 0.45) {
       relation.from = plan.chain[draw.below(plan.chain.size())];
@@ -77,6 +78,7 @@ Story draw_story(Draw& draw, const ChainPlan& plan, HypothesisSkill skill) {
   }
   // The order of the chain is a help that fades.
   if (draw.chance(0.3 + 0.7 * plan.level)) draw.shuffle(story.relations);
+  truth.relations.insert(truth.relations.end(), story.relations.begin(), story.relations.end());
   return story;
 }
 
@@ -84,7 +86,7 @@ enum class Form { kFlowing, kAny };
 std::string prose(Draw& draw, const Story& story, Form form) {
   const bool lines = form == Form::kAny && draw.chance(0.3);
   std::string text;
-  for (const Relation& relation : story.relations) {
+  for (const Told& relation : story.relations) {
     if (!text.empty()) text += lines ? "\n" : " ";
     if (lines) text += "- ";
     text += sentence(draw, relation);
@@ -148,11 +150,18 @@ std::string hypothesis_answer(const HypothesisTruth& truth) {
     return "Experiment: vary " + from + " and measure " + to + "; raising " + from + " should " +
            (truth.link_sign() == kRises ? "raise " : "lower ") + to + ".";
   }
-  // From where to where, then the links, each with its own sign: what follows along the chain is then
-  // one step at a time.
+  // From where to where, then what each sentence says and whether it lies on the way, then the links in
+  // order: what follows along the chain is then one step at a time.
   std::string text = "Question: " + truth.chain.front() + " " +
                      std::string(moved(truth.directions.front())) + ", what of " +
-                     truth.chain.back() + "?\nLinks: ";
+                     truth.chain.back() + "?\nRelations: ";
+  for (size_t i = 0; i < truth.relations.size(); ++i) {
+    const Relation& relation = truth.relations[i];
+    text += (i > 0 ? "; " : "") + relation.from +
+            (relation.sign == kRises ? " raises " : " lowers ") + relation.to +
+            (relation.aside ? " (aside)" : "");
+  }
+  text += ".\nLinks: ";
   for (size_t i = 0; i + 1 < truth.chain.size(); ++i) {
     const bool raises = truth.directions[i] == truth.directions[i + 1];
     text += (i > 0 ? "; " : "") + truth.chain[i] + (raises ? " raises " : " lowers ") +

@@ -19,11 +19,19 @@ enum class HypothesisSkill {
   kExperiment,  // an earlier prediction; only the experiment, with what it should show
 };
 
+// What the material says of two quantities.
+struct Relation {
+  std::string from, to;
+  int sign = 0;  // kRises: raising the one raises the other; kFalls: lowers it
+  bool aside = false;  // off the chain
+};
+
 struct HypothesisTruth {
   HypothesisSkill skill = HypothesisSkill::kPredict;
   std::vector<std::string> chain;   // from what is changed to what is asked about
   std::vector<int> directions;      // kRises or kFalls, one for each of the chain
   int untested = 0;                 // the link from chain[untested] to the next
+  std::vector<Relation> relations;  // in the order of the material; that of a review first
   std::vector<std::string> others;  // quantities of relations off the chain
   int link_sign() const {
     return directions[static_cast<size_t>(untested)] *
@@ -55,8 +63,8 @@ Made<HypothesisTruth> make_experiment(Draw& draw, const HypothesisTruth& predict
 std::string hypothesis_answer(const HypothesisTruth& truth);
 
 // Other wordings pass when they carry the chain in order with every direction, the prediction, the
-// untested link, and an experiment that varies the one end and measures the other; links may be stated
-// too ("A lowers B") and must be right; nothing else.
+// untested link, and an experiment that varies the one end and measures the other; links and relations
+// beside the chain may be stated too ("A lowers B") and must be right; nothing else.
 Verdict check_hypothesis(const HypothesisTruth& truth, std::string_view answer);
 
 }  // namespace ac::tasks

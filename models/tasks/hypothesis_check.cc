@@ -9,7 +9,7 @@ namespace {
 // What one clause says: which quantities it names and which way each goes.
 struct Clause {
   std::string_view text;
-  std::vector<Mention> names;  // ids: place in the chain; negative: off the chain
+  std::vector<Mention> names;  // ids: place in the chain; below 0: off it, -1 the first of `others`
   std::vector<Mention> directions;
 };
 
@@ -58,19 +58,45 @@ Verdict check_chain(const HypothesisTruth& truth, const Clause& clause) {
   return failed("the chain's directions cannot be told");
 }
 
-// "A lowers B": two neighbours of the chain and one direction word between them.
-bool is_link(const Clause& clause) {
-  return clause.names.size() == 2 && clause.names[1].id == clause.names[0].id + 1 &&
-         clause.directions.size() == 1 && clause.directions[0].begin >= clause.names[0].end &&
+// "A lowers B": two names and one direction word between them.
+bool is_relation(const Clause& clause) {
+  return clause.names.size() == 2 && clause.directions.size() == 1 &&
+         clause.directions[0].begin >= clause.names[0].end &&
          clause.directions[0].end <= clause.names[1].begin;
+}
+bool is_link(const Clause& clause) {
+  return is_relation(clause) && clause.names[0].id >= 0 &&
+         clause.names[1].id == clause.names[0].id + 1;
+}
+bool is_aside(const Clause& clause) {
+  return is_relation(clause) && (clause.names[0].id < 0 || clause.names[1].id < 0);
+}
+
+Verdict check_sign(const Clause& clause, int sign, const std::string& from, const std::string& to) {
+  if (clause.directions[0].id == sign) return passed();
+  return failed("'" + from + "' " + (sign == kRises ? "raises" : "lowers") + " '" + to + "'");
 }
 
 Verdict check_link_sign(const HypothesisTruth& truth, const Clause& clause) {
   const auto at = static_cast<size_t>(clause.names[0].id);
-  const int sign = truth.directions[at] * truth.directions[at + 1];
-  if (clause.directions[0].id == sign) return passed();
-  return failed("'" + truth.chain[at] + "' " + (sign == kRises ? "raises" : "lowers") + " '" +
-                truth.chain[at + 1] + "'");
+  return check_sign(clause, truth.directions[at] * truth.directions[at + 1], truth.chain[at],
+                    truth.chain[at + 1]);
+}
+
+const std::string& name_of(const HypothesisTruth& truth, const Mention& name) {
+  return name.id < 0 ? truth.others[static_cast<size_t>(-1 - name.id)]
+                     : truth.chain[static_cast<size_t>(name.id)];
+}
+
+// Of a quantity off the chain, only what the material says of it.
+Verdict check_aside(const HypothesisTruth& truth, const Clause& clause) {
+  const std::string& from = name_of(truth, clause.names[0]);
+  const std::string& to = name_of(truth, clause.names[1]);
+  for (const Relation& relation : truth.relations) {
+    if (relation.from != from || relation.to != to) continue;
+    return check_sign(clause, relation.sign, from, to);
+  }
+  return failed("nothing is said of what '" + from + "' does to '" + to + "'");
 }
 
 // "Question: A falls, what of D?"
@@ -156,7 +182,9 @@ std::vector<Clause> read(const HypothesisTruth& truth, std::string_view text) {
   for (size_t i = 0; i < truth.chain.size(); ++i) {
     names.push_back({truth.chain[i], static_cast<int>(i)});
   }
-  for (const std::string& other : truth.others) names.push_back({other, -1});
+  for (size_t i = 0; i < truth.others.size(); ++i) {
+    names.push_back({truth.others[i], -1 - static_cast<int>(i)});
+  }
   std::vector<Clause> result;
   for (const std::string_view part : clauses(text)) {
     Clause clause{part, find_mentions(part, names), {}};
@@ -176,9 +204,10 @@ Verdict check_hypothesis(const HypothesisTruth& truth, std::string_view answer) 
   int n_designs = 0;
   int n_expectations = 0;
   for (const Clause& clause : read(truth, text)) {
-    for (const Mention& name : clause.names) {
-      if (name.id < 0) return failed("a quantity off the chain is named");
-    }
+    const bool states_aside = truth.skill != HypothesisSkill::kExperiment && is_aside(clause);
+    const bool names_other = std::any_of(clause.names.begin(), clause.names.end(),
+                                         [](const Mention& name) { return name.id < 0; });
+    if (names_other && !states_aside) return failed("a quantity off the chain is named");
     if (!find_numbers(clause.text, clause.names).empty()) {
       return failed("a number that nobody gave");
     }
@@ -194,6 +223,8 @@ Verdict check_hypothesis(const HypothesisTruth& truth, std::string_view answer) 
     } else if (truth.skill == HypothesisSkill::kExperiment) {
       verdict = check_expectation(truth, clause);
       ++n_expectations;
+    } else if (states_aside) {
+      verdict = check_aside(truth, clause);
     } else if (is_link(clause)) {
       verdict = check_link_sign(truth, clause);
     } else if (is_whole_chain(clause, truth.chain.size()) && n_chains == 0) {

@@ -79,6 +79,7 @@ class Reader {
                         : clause.is_running          ? read_run(clause)
                         : clause.says_highest        ? read_extreme(clause, Operation::kHighest)
                         : clause.says_lowest         ? read_extreme(clause, Operation::kLowest)
+                        : is_pair(clause)            ? read_pair(clause)
                         : !clause.directions.empty() ? read_difference(clause)
                                                      : read_values(clause);
       if (!verdict.success) return verdict;
@@ -166,6 +167,25 @@ class Reader {
       }
     }
     return failed("wrong value, unit, row or variable in '" + std::string(clause.text) + "'");
+  }
+
+  // "The dose for A was 5 g and for B it was 7 g, which is higher": of the second.
+  static bool is_pair(const Clause& clause) {
+    return clause.rows.size() == 2 && clause.numbers.size() == 2 &&
+           clause.directions.size() == 1 &&
+           clause.directions[0].begin >= clause.numbers[1].end;
+  }
+  Verdict read_pair(const Clause& clause) {
+    const Verdict values = read_values(clause);
+    if (!values.success) return values;
+    const auto column = compared_column(clause);
+    if (!column) return failed("what is compared is not clear");
+    const auto value = [&](size_t i) {
+      return truth_.table.values[static_cast<size_t>(clause.rows[i].id)][*column];
+    };
+    const bool right = value(0) != value(1) &&
+                       clause.directions[0].id == (value(1) > value(0) ? kRises : kFalls);
+    return right ? passed() : failed("the direction is the other way round");
   }
 
   std::optional<size_t> compared_column(const Clause& clause) const {

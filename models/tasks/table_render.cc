@@ -149,16 +149,21 @@ std::string written_difference(int64_t a, int64_t b, int decimals) {
   return text;
 }
 
+// "The dose for A was 5 g and for B it was 7 g, which is higher. 7 - 5 from the right: 7-5=2. "
+std::string operands(const Table& table, size_t column, size_t first, size_t second) {
+  const auto value = [&](size_t row) { return table.values[row][column]; };
+  std::string text = one_sentence(table, column, std::array{first, second});
+  text.pop_back();
+  return text + (value(second) > value(first) ? ", which is higher. " : ", which is lower. ") +
+         written_difference(value(first), value(second), table.columns[column].decimals) + " ";
+}
+
 // What is compared stands before the comparison, a row before its value, which is higher before by
 // how much, and the way to a result before the result: whoever reads it can follow, and whoever
 // writes it token by token has at hand what comes next.
 std::string comparison(const Table& table, const Asked& asked) {
   const Column& column = table.columns[asked.column];
   const auto value = [&](size_t row) { return table.values[row][asked.column]; };
-  const auto operands = [&] {
-    return one_sentence(table, asked.column, std::array{asked.a, asked.b}) + " " +
-           written_difference(value(asked.a), value(asked.b), column.decimals) + " ";
-  };
   switch (asked.operation) {
     case Operation::kHighest:
     case Operation::kLowest: {
@@ -170,13 +175,15 @@ std::string comparison(const Table& table, const Asked& asked) {
     }
     case Operation::kDifference: {
       const int64_t difference = value(asked.a) - value(asked.b);
-      return operands() + "The " + column.variable + " for " + table.rows[asked.a] + " was " +
+      // The one that the result speaks of comes second: what is said there of it is said again.
+      return operands(table, asked.column, asked.b, asked.a) + "The " + column.variable + " for " +
+             table.rows[asked.a] + " was " +
              (difference > 0 ? "higher" : "lower") + " than for " + table.rows[asked.b] + " by " +
              with_unit(std::abs(difference), difference_column(column)) + ".";
     }
     case Operation::kChange: {
       const int64_t change = value(asked.b) - value(asked.a);
-      return operands() + "The " + column.variable + (change > 0 ? " rose by " : " fell by ") +
+      return operands(table, asked.column, asked.a, asked.b) + "The " + column.variable + (change > 0 ? " rose by " : " fell by ") +
              with_unit(std::abs(change), difference_column(column)) + " from " +
              table.rows[asked.a] + " to " + table.rows[asked.b] + ".";
     }

@@ -94,7 +94,7 @@ uint64_t hash_of_first_seeds() {
   return hash;
 }
 TEST(Task, IsTheSameEveryTime) {
-  EXPECT_EQ(hash_of_first_seeds(), 11883364884055015222u);
+  EXPECT_EQ(hash_of_first_seeds(), 1737920442975958635u);
   const Task a = make_task(TaskKind::kCitation, Field::kBiology, Split::kTrain, 1);
   const Task b = make_task(TaskKind::kCitation, Field::kBiology, Split::kTrain, 2);
   const Task c = make_task(TaskKind::kCitation, Field::kBiology, Split::kEvaluation, 1);
@@ -154,7 +154,7 @@ TEST(Task, LengthsStayBounded) {
   };
   EXPECT_LE(at(prompts, 0.5), 600u);
   EXPECT_LE(at(prompts, 0.99), 1600u);
-  EXPECT_LE(at(answers, 0.99), 900u);
+  EXPECT_LE(at(answers, 0.99), 1000u);
 }
 
 TableTruth two_by_two() {
@@ -218,6 +218,10 @@ TEST(CheckTable, TheWayToAResultIsChecked) {
   EXPECT_FALSE(passes(rows, replaced(digits, "7-4=3", "7-4=4")));
   EXPECT_FALSE(passes(rows, replaced(digits, "75 - 40", "75 - 41")));
   EXPECT_FALSE(passes(rows, replaced(digits, ", 7-4=3", ", 7-4=3, 8")));
+  const std::string pair = "The survival for oak was 75% and for KL-4 it was 40%, which is lower. ";
+  EXPECT_TRUE(passes(rows, pair + digits));
+  EXPECT_FALSE(passes(rows, replaced(pair, "lower", "higher") + digits));
+  EXPECT_FALSE(passes(rows, replaced(pair, "40%", "41%") + digits));
   // What leads to an answer is none.
   EXPECT_FALSE(check_table(truth, described + rows + digits + difference).success);
 }
@@ -227,6 +231,9 @@ TEST(CheckHypothesis, OtherWordingsPass) {
   truth.chain = {"leaf area", "gut uptake", "bone mass"};
   truth.directions = {kRises, kFalls, kRises};
   truth.untested = 1;
+  truth.relations = {{"leaf area", "gut uptake", kFalls},
+                     {"seed length", "gut uptake", kRises, true},
+                     {"gut uptake", "bone mass", kFalls}};
   truth.others = {"seed length"};
   const char* right =
       "Higher leaf area means lower gut uptake and so higher bone mass.\nI predict that bone mass "
@@ -240,6 +247,12 @@ TEST(CheckHypothesis, OtherWordingsPass) {
       check_hypothesis(truth, replaced(right, "will increase", "will not increase")).success);
   EXPECT_FALSE(
       check_hypothesis(truth, std::string(right) + "\nSeed length rises as well.").success);
+  EXPECT_TRUE(
+      check_hypothesis(truth, std::string(right) + "\nSeed length raises gut uptake.").success);
+  EXPECT_FALSE(
+      check_hypothesis(truth, std::string(right) + "\nSeed length lowers gut uptake.").success);
+  EXPECT_FALSE(
+      check_hypothesis(truth, std::string(right) + "\nSeed length raises bone mass.").success);
   EXPECT_FALSE(check_hypothesis(truth, std::string(right) + "\nBone mass rises by 12.").success);
 }
 
@@ -268,6 +281,22 @@ TEST(CheckReview, OtherWordingsPass) {
                                                         {"31 plots", "31 mice"}}) {
     EXPECT_FALSE(check_review(truth, replaced(right, from, to)).success) << to;
   }
+}
+
+TEST(CheckCitation, TheOrderInFrontOfAListIsChecked) {
+  CitationTruth truth;
+  truth.skill = CitationSkill::kBibliography;
+  truth.lines = {"Lund, A. (2001). Soil.", "Zeller, B. (2002). Rain."};
+  truth.references.resize(2);
+  truth.references[0].authors = {{"Anna", "Lund", ""}};
+  truth.references[1].authors = {{"Bo", "Zeller", ""}};
+  const std::string list = truth.lines[0] + "\n" + truth.lines[1];
+  EXPECT_TRUE(check_citation(truth, list).success);
+  EXPECT_TRUE(check_citation(truth, "Order: Lund; Zeller\n" + list).success);
+  EXPECT_FALSE(check_citation(truth, "Order: Zeller; Lund\n" + list).success);
+  EXPECT_FALSE(check_citation(truth, "Order: Lund; Zeller").success);
+  truth.skill = CitationSkill::kFormat;
+  EXPECT_FALSE(check_citation(truth, "Order: Lund; Zeller\n" + list).success);
 }
 
 TEST(CheckCitation, EmphasisOnlyWhereTheStyleHasIt) {

@@ -366,6 +366,10 @@ TEST(Mutation, Hypothesis) {
                                                      : once(text, " falls.", " rises.");
   };
   const auto dropped = [](const std::string&) { return std::string(); };
+  const auto first_sign_turned = [](const std::string& text) {
+    return text.find(" raises ") != std::string::npos ? once(text, " raises ", " lowers ")
+                                                      : once(text, " lowers ", " raises ");
+  };
   expect_all_caught(
       TaskKind::kHypothesis,
       {{"one direction of the chain", tampered([](HypothesisTruth& wrong, Rng& rng) {
@@ -373,13 +377,19 @@ TEST(Mutation, Hypothesis) {
         })},
        {"all directions",
         line("Chain", [](const std::string& text) { return exchanged(text, " rises", " falls"); })},
-       {"a link's sign",
-        line("Links",
-             [](const std::string& text) {
-               return text.find(" raises ") != std::string::npos
-                          ? once(text, " raises ", " lowers ")
-                          : once(text, " lowers ", " raises ");
-             })},
+       {"a relation's sign", line("Relations", first_sign_turned)},
+       {"a link's sign", line("Links", first_sign_turned)},
+       {"the sign of a relation beside the chain",
+        [&](const Task& task, Rng&) {
+          const HypothesisTruth& right = truth(task);
+          const auto aside =
+              std::find_if(right.relations.begin(), right.relations.end(),
+                           [](const Relation& relation) { return relation.aside; });
+          if (aside == right.relations.end()) return std::string();
+          const bool raises = aside->sign == kRises;
+          return once(task.answer, aside->from + (raises ? " raises " : " lowers ") + aside->to,
+                      aside->from + (raises ? " lowers " : " raises ") + aside->to);
+        }},
        {"prediction turned", line("Prediction", turned)},
        {"prediction dropped", line("Prediction", dropped)},
        {"chain dropped", line("Chain", dropped)},
