@@ -27,7 +27,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"engine", "kv_format", kChoice, "", "f16", 0, 0, "f16|q8_0|f32", "how keys and values are kept"},
     {"engine", "memory_limit_mb", kInteger, "MiB", "0", 0, kMaxBytesMib, "", "most memory a variant may take; 0: what is available"},
 
-    {"generate", "max_tokens", kInteger, "tokens", "256", 1, 1 << 20, "", "longest answer"},
+    {"generate", "max_tokens", kInteger, "tokens", "1024", 1, 1 << 20, "", "longest answer"},
     {"generate", "temperature", kNumber, "", "0", 0, 100, "", "0: always the likeliest token"},
     {"generate", "top_k", kInteger, "", "0", 0, 1 << 20, "", "sample from the k likeliest tokens; 0: off"},
     {"generate", "top_p", kNumber, "", "1", 0, 1, "", "sample from the likeliest tokens that reach this probability"},

@@ -13,7 +13,7 @@
 namespace ac {
 
 struct GreedyOptions {
-  int32_t max_tokens = 512;  // of an answer
+  int32_t max_tokens = 1024;  // of an answer
   const CancelFlag* cancel = nullptr;
   std::function<void(int64_t done, int64_t total)> progress{};
   // Called with the number of each prompt once it has been read, before its answer begins.
