@@ -12,9 +12,15 @@ struct Told : Relation {
   bool untested = false;
 };
 
+// People who type a relation rarely say more than that; the phrasings of all splits mostly do.
+constexpr double kBareRelation = 0.25;  // of made-up instances
+
 std::string sentence(Draw& draw, const Told& relation) {
   const std::string stated = draw.filled(relation.sign == kRises ? "relation.up" : "relation.down",
                                          {{"a", relation.from}, {"b", relation.to}});
+  if (draw.is_respelled() && !relation.untested && draw.chance(kBareRelation)) {
+    return capitalised(stated) + ".";
+  }
   const std::string framed =
       draw.filled(relation.untested ? "relation.untested" : "relation.frame", {{"r", stated}});
   return capitalised(framed);
