@@ -22,7 +22,7 @@ enum class HypothesisSkill {
 // What the material says of two quantities.
 struct Relation {
   std::string from, to;
-  int sign = 0;  // kRises: raising the one raises the other; kFalls: lowers it
+  int sign = kRises;   // kRises: raising the one raises the other; kFalls: lowers it
   bool aside = false;  // off the chain
 };
 

@@ -177,13 +177,13 @@ std::string comparison(const Table& table, const Asked& asked) {
       const int64_t difference = value(asked.a) - value(asked.b);
       // The one that the result speaks of comes second: what is said there of it is said again.
       return operands(table, asked.column, asked.b, asked.a) + "The " + column.variable + " for " +
-             table.rows[asked.a] + " was " +
-             (difference > 0 ? "higher" : "lower") + " than for " + table.rows[asked.b] + " by " +
+             table.rows[asked.a] + " was " + (difference > 0 ? "higher" : "lower") + " than for " + table.rows[asked.b] + " by " +
              with_unit(std::abs(difference), difference_column(column)) + ".";
     }
     case Operation::kChange: {
       const int64_t change = value(asked.b) - value(asked.a);
-      return operands(table, asked.column, asked.a, asked.b) + "The " + column.variable + (change > 0 ? " rose by " : " fell by ") +
+      return operands(table, asked.column, asked.a, asked.b) + "The " + column.variable +
+             (change > 0 ? " rose by " : " fell by ") +
              with_unit(std::abs(change), difference_column(column)) + " from " +
              table.rows[asked.a] + " to " + table.rows[asked.b] + ".";
     }
