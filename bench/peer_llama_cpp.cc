@@ -7,8 +7,11 @@
 //   speed: prompt and decoding, in tokens per second, as one line of JSON. As llama-bench does it:
 //          a pool of threads that lives as long as the context, flash attention where llama.cpp
 //          chooses it, a first run that is not counted, the median of the others
+//   logits: reads token ids and compares the scores after each with those that `agentcompress logits`
+//          wrote, in order; prints the largest difference. Keys and values in f32, as ours
 //
-// usage: peer_llama_cpp start LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS ID...
+// usage: peer_llama_cpp logits LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS ROWS.f32 ID...
+//        peer_llama_cpp start LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS ID...
 //        peer_llama_cpp speed LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS N_PROMPT N_DECODE N_RUNS
 //        e.g. CPU_LIBRARY libggml-cpu-sapphirerapids.so; or libggml-cpu-icelake.so+libggml-vulkan.so for a device
 //        (GGML_VK_VISIBLE_DEVICES=0 where that is a processor in disguise)
@@ -16,11 +19,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -74,7 +80,7 @@ struct Peer {
 
   // n_context 0: llama.cpp's own choice.
   Peer(const std::filesystem::path& folder, const char* cpu_library, const char* file,
-       int n_threads, uint32_t n_context) {
+       int n_threads, uint32_t n_context, bool f32_keys = false) {
     open_library(folder, "libggml-base");
     ggml = open_library(folder, "libggml");
     llama = open_library(folder, "libllama");
@@ -92,9 +98,20 @@ struct Peer {
     if (model == nullptr) give_up(std::string("cannot load ") + file);
     Blob context_params = find<Blob()>(llama, "llama_context_default_params")();
     if (n_context > 0) std::memcpy(context_params.bytes, &n_context, sizeof n_context);  // n_ctx
+    if (f32_keys) set_f32_keys(context_params);
     context = find<void*(void*, Blob)>(llama, "llama_init_from_model")(model, context_params);
     if (context == nullptr) give_up("no context");
     find<void(void*, int, int)>(llama, "llama_set_n_threads")(context, n_threads, n_threads);
+  }
+
+  // type_k and type_v, which are f16 (1) by default and f32 (0) here.
+  static void set_f32_keys(Blob& context_params) {
+    constexpr size_t kPlace = 88;
+    constexpr int32_t kF16[2] = {1, 1}, kF32[2] = {0, 0};
+    if (std::memcmp(context_params.bytes + kPlace, kF16, sizeof kF16) != 0) {
+      give_up("the types of keys and values are elsewhere in this release's llama_context_params");
+    }
+    std::memcpy(context_params.bytes + kPlace, kF32, sizeof kF32);
   }
 
   void load_backend(const std::string& path) {
@@ -117,11 +134,17 @@ struct Peer {
     if (find<int(void*, Blob)>(llama, "llama_decode")(context, batch) != 0) give_up("cannot decode");
   }
 
-  int32_t likeliest() {
-    const float* logits = find<float*(void*, int32_t)>(llama, "llama_get_logits_ith")(context, -1);
+  // Of the last position.
+  std::span<const float> logits() {
+    const float* row = find<float*(void*, int32_t)>(llama, "llama_get_logits_ith")(context, -1);
     const void* vocabulary = find<const void*(const void*)>(llama, "llama_model_get_vocab")(model);
     const int32_t n_vocab = find<int32_t(const void*)>(llama, "llama_vocab_n_tokens")(vocabulary);
-    return static_cast<int32_t>(std::max_element(logits, logits + n_vocab) - logits);
+    return {row, static_cast<size_t>(n_vocab)};
+  }
+
+  int32_t likeliest() {
+    const auto row = logits();
+    return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
   }
 
   void clear() {
@@ -142,6 +165,27 @@ double median(std::vector<double> values) {
 int start(Peer& peer, std::vector<int32_t> ids) {
   peer.decode(ids);
   std::printf("%d\n", peer.likeliest());
+  return 0;
+}
+
+int compare_logits(Peer& peer, const char* rows_file, const std::vector<int32_t>& ids) {
+  std::ifstream rows(rows_file, std::ios::binary);
+  double worst = 0, largest = 0;
+  for (const int32_t id : ids) {
+    std::vector<int32_t> one = {id};
+    peer.decode(one);
+    const auto theirs = peer.logits();
+    std::vector<float> ours(theirs.size());
+    rows.read(reinterpret_cast<char*>(ours.data()),
+              static_cast<std::streamsize>(ours.size() * sizeof(float)));
+    if (!rows) give_up(std::string(rows_file) + ": fewer rows than token ids, or shorter ones");
+    for (size_t i = 0; i < ours.size(); ++i) {
+      worst = std::max(worst, std::abs(static_cast<double>(ours[i]) - static_cast<double>(theirs[i])));
+      largest = std::max(largest, std::abs(static_cast<double>(theirs[i])));
+    }
+  }
+  std::printf("%zu positions: logits up to %.3g, largest difference %.3g\n", ids.size(), largest,
+              worst);
   return 0;
 }
 
@@ -176,18 +220,22 @@ int speed(Peer& peer, int n_prompt, int n_decode, int n_runs) {
 
 int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
-  if ((what != "start" || argc < 7) && (what != "speed" || argc != 9)) {
+  if ((what != "start" || argc < 7) && (what != "speed" || argc != 9) &&
+      (what != "logits" || argc < 8)) {
     give_up(
         "usage: peer_llama_cpp start LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS ID...\n"
         "       peer_llama_cpp speed LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS N_PROMPT "
-        "N_DECODE N_RUNS");
+        "N_DECODE N_RUNS\n"
+        "       peer_llama_cpp logits LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS ROWS.f32 "
+        "ID...");
   }
   const int n_threads = to_number(argv[5], 1);
-  if (what == "start") {
-    Peer peer(argv[2], argv[3], argv[4], n_threads, 0);
+  if (what != "speed") {
+    const bool compares = what == "logits";
+    Peer peer(argv[2], argv[3], argv[4], n_threads, 0, compares);
     std::vector<int32_t> ids;
-    for (int i = 6; i < argc; ++i) ids.push_back(to_number(argv[i], 0));
-    return start(peer, std::move(ids));
+    for (int i = compares ? 7 : 6; i < argc; ++i) ids.push_back(to_number(argv[i], 0));
+    return compares ? compare_logits(peer, argv[6], ids) : start(peer, std::move(ids));
   }
   const int n_prompt = to_number(argv[6], 1), n_decode = to_number(argv[7], 1);
   Peer peer(argv[2], argv[3], argv[4], n_threads,

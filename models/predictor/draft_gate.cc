@@ -216,10 +216,21 @@ DraftPath draft_path(std::span<const float> predicted, std::span<const float> ga
   const size_t full = predicted.size() - 1;
   DraftPath path{.tier = accepted_tier(predicted, allowance + kDraftReach)};
   if (path.tier == full) return path;
-  const auto gain = [&](DraftStage stage) {
-    return static_cast<double>(gains[path.tier * kDraftStages + static_cast<size_t>(stage)]);
+  const auto gain_of = [&](size_t tier, DraftStage stage) {
+    return static_cast<double>(gains[tier * kDraftStages + static_cast<size_t>(stage)]);
   };
-  if (use.probe && gain(DraftStage::kProbe) > allowance + kDraftReach) return {.tier = full};
+  const size_t first = use.cascade ? cascade_tier(predicted, path.tier) : path.tier;
+  if (first < path.tier &&
+      (!use.probe || gain_of(first, DraftStage::kProbe) <= kCascadeGain + kCascadeReach)) {
+    path.drafted = true;
+    if (gain_of(first, DraftStage::kDraft) <= std::min(allowance, kCascadeGain)) {
+      return {.tier = first, .drafted = true};
+    }
+  }
+  const auto gain = [&](DraftStage stage) { return gain_of(path.tier, stage); };
+  if (use.probe && gain(DraftStage::kProbe) > allowance + kDraftReach) {
+    return {.tier = full, .drafted = path.drafted};
+  }
   path.drafted = true;
   if (gain(DraftStage::kDraft) <= allowance) return path;
   path.asked_second = use.second;

@@ -84,7 +84,8 @@ Result<std::shared_ptr<const Gates>> gates_of(const Checkpoint& checkpoint,
 std::optional<DraftUse> draft_use_from(const Settings& settings) {
   if (settings.text("route.verify") != "escalate") return std::nullopt;
   return DraftUse{.probe = settings.yes("route.probe"),
-                  .second = settings.yes("route.second_draft")};
+                  .second = settings.yes("route.second_draft"),
+                  .cascade = settings.yes("route.cascade")};
 }
 
 SpendingLimits limits_from(const Settings& settings) {

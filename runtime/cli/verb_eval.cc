@@ -36,6 +36,7 @@ struct NamedDraftPlan {
 };
 constexpr NamedDraftPlan kDraftPlans[] = {
     {"drafts judged", {}},
+    {"drafts judged, no cascade", {.use = {.cascade = false}}},
     {"drafts judged, no probe", {.use = {.probe = false}}},
     {"drafts judged, second drafts", {.use = {.second = true}}},
     {"drafts judged, by workflow", {.by_workflow = true}},
@@ -329,7 +330,7 @@ Result<int> run(const Invocation& invocation) {
     };
     AC_TRY(const auto allowance, certain(without));
     AC_TRY(const auto runs, evaluation.run(workflows, without(allowance.value_or(kNothing))));
-    report.ablations.push_back({technique, report_row(technique, runs, full)});
+    report.ablations.push_back(ablation_of(technique, runs, headline, full));
   }
   evaluation.progress.reset();
 

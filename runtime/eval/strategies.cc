@@ -121,19 +121,31 @@ class DraftStep {
       step = {.success = prediction.success.back(), .full_success = prediction.success.back()};
       chosen = variants_.size();
     };
+    plan.decision_seconds = seconds_between(start, system_clock().now());
     if (chosen == variants_.size()) {
       remote_alone();
-      plan.decision_seconds = seconds_between(start, system_clock().now());
       return plan;
     }
-    plan.decision_seconds = seconds_between(start, system_clock().now());
+    const size_t first =
+        use_.cascade ? floor + cascade_tier(std::span<const float>(predicted), chosen - floor)
+                     : chosen;
+    if (first < chosen) {
+      AC_TRY(const bool kept, first_draft_stands(variants_[first], plan, step));
+      if (kept) {
+        chosen = first;
+        return plan;
+      }
+    }
     const std::string& variant = variants_[chosen];
     tier_ = tier_of(gates_.draft->variants(), variant);
     AC_TRY(const PlaceAnswer* draft, question_.book.answer(variant, question_.prompt));
+    if (!shows_anything(*draft)) {
+      remote_alone();
+      return plan;
+    }
     if (use_.probe &&
         judge(DraftStage::kProbe, *draft, {}).gain() > allowance_ + kDraftReach) {
-      plan.stopped_seconds = draft->first_token_seconds;
-      plan.stopped_bit_ops = draft->bit_ops_per_token * static_cast<double>(draft->prompt_tokens);
+      stop(*draft, plan);
       remote_alone();
       return plan;
     }
@@ -155,6 +167,34 @@ class DraftStep {
   }
 
  private:
+  // The cascade's variant: whether its draft is kept.
+  Result<bool> first_draft_stands(const std::string& variant, StepPlan& plan, WorkflowStep& step) {
+    tier_ = tier_of(gates_.draft->variants(), variant);
+    AC_TRY(const PlaceAnswer* draft, question_.book.answer(variant, question_.prompt));
+    if (!shows_anything(*draft)) return false;
+    if (use_.probe &&
+        judge(DraftStage::kProbe, *draft, {}).gain() > kCascadeGain + kCascadeReach) {
+      stop(*draft, plan);
+      return false;
+    }
+    plan.places.push_back(variant);
+    const DraftGate::Success success = judge(DraftStage::kDraft, *draft, {});
+    step = {.success = success.variant, .full_success = prediction_->success.back()};
+    return success.gain() <= std::min(allowance_, kCascadeGain);
+  }
+
+  // A prompt that did not fit was not even read.
+  bool shows_anything(const PlaceAnswer& draft) const {
+    const auto n_hidden = static_cast<size_t>(gates_.draft->parts().n_hidden);
+    return draft.prompt_tokens > 0 && (n_hidden == 0 || draft.signals.hidden.size() == n_hidden);
+  }
+
+  // It has read the prompt and writes nothing.
+  static void stop(const PlaceAnswer& draft, StepPlan& plan) {
+    plan.stopped_seconds += draft.first_token_seconds;
+    plan.stopped_bit_ops += draft.bit_ops_per_token * static_cast<double>(draft.prompt_tokens);
+  }
+
   DraftGate::Success judge(DraftStage stage, const PlaceAnswer& draft, const SecondDraft& second) {
     return gates_.draft->predict(stage, tier_, *prediction_, draft.signals, second);
   }

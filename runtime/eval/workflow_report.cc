@@ -56,12 +56,22 @@ ReportRow report_row(std::string name, std::span<const WorkflowRun> runs,
   const StrategyScore of_full = score_of(full);
   ReportRow row{.name = std::move(name), .score = score_of(runs), .cut_interval = {}};
   if (of_full.usd > 0) row.cut = 1 - row.score.usd / of_full.usd;
-  row.cut_interval = cut_interval(runs, full, 1);
+  row.cut_interval = saving_interval(runs, full, full, &WorkflowRun::usd, 1);
   if (of_full.bit_ops > 0) row.compute_cut = 1 - row.score.bit_ops / of_full.bit_ops;
   row.retained =
       of_full.workflows.right > 0 ? row.score.workflows.rate() / of_full.workflows.rate() : 1;
   row.p90_ratio = of_full.p90_seconds > 0 ? row.score.p90_seconds / of_full.p90_seconds : 1;
   return row;
+}
+
+WorkflowReport::Ablation ablation_of(std::string without, std::span<const WorkflowRun> runs,
+                                     std::span<const WorkflowRun> headline,
+                                     std::span<const WorkflowRun> full) {
+  WorkflowReport::Ablation ablation{
+      .row = report_row(without, runs, full),
+      .compute_lost = saving_interval(headline, runs, full, &WorkflowRun::bit_ops, 1)};
+  ablation.without = std::move(without);
+  return ablation;
 }
 
 std::optional<double> cut_at(std::span<const ReportRow> rows, double retained) {
@@ -102,13 +112,14 @@ std::string report_markdown(const WorkflowReport& report) {
   }
   if (!report.ablations.empty()) {
     text += fmt::format(
-        "\n| {} without variants by | cost cut | compute cut | of the full model's success | p90 ms "
-        "|\n|---|---|---|---|---|\n",
+        "\n| {} without variants by | cost cut | compute cut | lost by it | of the full model's success "
+        "| p90 ms |\n|---|---|---|---|---|---|\n",
         report.headline);
     for (const auto& ablation : report.ablations) {
-      text += fmt::format("| {} | {} {} | {} | {} | {:.0f} |\n", ablation.without,
+      text += fmt::format("| {} | {} {} | {} | {} | {} | {:.0f} |\n", ablation.without,
                           percent(ablation.row.cut), interval_text(ablation.row.cut_interval),
-                          percent(ablation.row.compute_cut), percent(ablation.row.retained),
+                          percent(ablation.row.compute_cut), interval_text(ablation.compute_lost),
+                          percent(ablation.row.retained),
                           1e3 * ablation.row.score.p90_seconds);
     }
   }
@@ -173,6 +184,7 @@ OrderedJson report_to_json(const WorkflowReport& report) {
   for (const auto& ablation : report.ablations) {
     OrderedJson row = to_json(ablation.row);
     row["without"] = ablation.without;
+    row["compute_lost_interval"] = {ablation.compute_lost.low, ablation.compute_lost.high};
     json["ablations"].push_back(std::move(row));
   }
   return json;

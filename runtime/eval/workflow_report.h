@@ -49,14 +49,20 @@ struct WorkflowReport {
   };
   std::vector<Priced> priced;
   struct Ablation {
-    std::string without;  // variants of this technique
+    std::string without{};  // variants of this technique
     ReportRow row;
+    // Of the full model's bit-operations: how much less the headline's router takes.
+    Interval compute_lost;
   };
   std::vector<Ablation> ablations;
 };
 
 ReportRow report_row(std::string name, std::span<const WorkflowRun> runs,
                      std::span<const WorkflowRun> full);
+// `runs` are those without variants of a technique, `headline` those with all of them.
+WorkflowReport::Ablation ablation_of(std::string without, std::span<const WorkflowRun> runs,
+                                     std::span<const WorkflowRun> headline,
+                                     std::span<const WorkflowRun> full);
 // The cut of a random router that keeps this share of the full model's success, by straight lines
 // between `rows`, whose retained falls as their cut rises; nullopt: none does.
 std::optional<double> cut_at(std::span<const ReportRow> rows, double retained);

@@ -114,23 +114,24 @@ StrategyScore score_of(std::span<const WorkflowRun> runs) {
   return score;
 }
 
-Interval cut_interval(std::span<const WorkflowRun> runs, std::span<const WorkflowRun> full,
-                      uint64_t seed) {
-  AC_CHECK(runs.size() == full.size());
+Interval saving_interval(std::span<const WorkflowRun> runs, std::span<const WorkflowRun> others,
+                         std::span<const WorkflowRun> full, double (WorkflowRun::*taken)() const,
+                         uint64_t seed) {
+  AC_CHECK(runs.size() == full.size() && others.size() == full.size());
   constexpr int kResamples = 1000;
   Rng rng(seed);
-  std::vector<double> cuts;
+  std::vector<double> savings;
   for (int sample = 0; sample < kResamples && !runs.empty(); ++sample) {
-    double usd = 0, of_full = 0;
+    double saved = 0, of_full = 0;
     for (size_t i = 0; i < runs.size(); ++i) {
       const auto pick = static_cast<size_t>(rng.below(runs.size()));
-      usd += runs[pick].usd();
-      of_full += full[pick].usd();
+      saved += (others[pick].*taken)() - (runs[pick].*taken)();
+      of_full += (full[pick].*taken)();
     }
-    if (of_full > 0) cuts.push_back(1 - usd / of_full);
+    if (of_full > 0) savings.push_back(saved / of_full);
   }
-  cuts = sorted(std::move(cuts));
-  return {at_share(cuts, 0.025), at_share(cuts, 0.975)};
+  savings = sorted(std::move(savings));
+  return {at_share(savings, 0.025), at_share(savings, 0.975)};
 }
 
 }  // namespace ac

@@ -58,7 +58,7 @@ struct StepQuestion {
 struct StepPlan {
   std::vector<std::string> places;
   double decision_seconds = 0;  // of deciding, without the answers it may have looked at
-  double stopped_seconds = 0;   // of a variant that read the prompt and was not let answer
+  double stopped_seconds = 0;   // of variants that read the prompt and were not let answer
   double stopped_bit_ops = 0;
 };
 using Strategy = std::function<Result<StepPlan>(const StepQuestion& question)>;
@@ -106,8 +106,10 @@ struct StrategyScore {
 };
 StrategyScore score_of(std::span<const WorkflowRun> runs);
 
-// The middle 95 % of 1 - cost of `runs` / cost of `full`, over resamples of the workflows.
-Interval cut_interval(std::span<const WorkflowRun> runs, std::span<const WorkflowRun> full,
-                      uint64_t seed);
+// The middle 95 % of what `runs` save beside `others`, as a share of what `full` takes, over
+// resamples of the workflows. All three are runs of the same workflows, in one order.
+Interval saving_interval(std::span<const WorkflowRun> runs, std::span<const WorkflowRun> others,
+                         std::span<const WorkflowRun> full, double (WorkflowRun::*taken)() const,
+                         uint64_t seed);
 
 }  // namespace ac

@@ -80,6 +80,9 @@ std::vector<std::string> explanation_lines(const RouteExplanation& explanation) 
       lines.push_back(fmt::format("draft       judged once it is read and once it is written, with {:.3f}",
                                   *decision.draft_allowance));
     }
+    if (!decision.cascade.empty()) {
+      lines.push_back(fmt::format("cascade     {} drafts first", decision.cascade));
+    }
     if (decision.worth_gain > 0) {
       lines.push_back(fmt::format("worth       the remote's price asks for {:.3f} more success",
                                   decision.worth_gain));
@@ -147,6 +150,7 @@ OrderedJson explanation_to_json(const RouteExplanation& explanation) {
       decision.allowance ? OrderedJson(*decision.allowance) : OrderedJson(nullptr);
   json["draft_allowance"] =
       decision.draft_allowance ? OrderedJson(*decision.draft_allowance) : OrderedJson(nullptr);
+  json["cascade"] = decision.cascade.empty() ? OrderedJson(nullptr) : OrderedJson(decision.cascade);
   json["worth_gain"] = decision.worth_gain;
   json["alarm"] = decision.alarm.empty() ? OrderedJson(nullptr) : OrderedJson(decision.alarm);
   json["novelty"] = decision.novelty;

@@ -256,6 +256,7 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
       AC_TRY(decision.route, ac::decide(input));
     }
   }
+  decision.cascade = state_->cascade_before(request, decision, workflow.dearest_local);
   decision.predict_seconds = seconds_between(start, state_->clock->now());
   return decision;
 }

@@ -72,6 +72,16 @@ struct Router::State {
   Result<Engine*> load(Journey& journey);
   Result<RoutedAnswer> run_local(Journey& journey);
   Result<RoutedAnswer> run_local_then_doubt(Journey& journey);
+  // The variant that drafts before the route's (draft_gate.h); empty: none.
+  std::string cascade_before(const RouteRequest& request, const Decision& decision,
+                             double least_cost) const;
+  std::optional<Result<RoutedAnswer>> run_cascade(Journey& journey);
+  struct JudgedDraft {
+    Result<RoutedAnswer> answer = RoutedAnswer{};
+    bool stopped = false;  // it was read and not written
+    std::optional<DraftGate::Success> success{};  // nullopt: the gate has nothing to say
+  };
+  JudgedDraft run_judged(Journey& journey, std::optional<double> allowance, double reach);
   // What the draft gate says of the variant that is answering; nullopt where it cannot.
   std::optional<DraftGate::Success> judge_draft(DraftStage stage, const Journey& journey,
                                                 const DraftSignals& signals,

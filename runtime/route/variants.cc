@@ -134,6 +134,18 @@ void VariantCache::make_room(uint64_t bytes) {
   }
 }
 
+bool VariantCache::hold_together(std::string_view one, std::string_view other) const {
+  uint64_t needed = 0;
+  std::string_view weights;
+  for (const LocalVariant& variant : source_->variants()) {
+    if (variant.cost.id != one && variant.cost.id != other) continue;
+    if (!variant.weights.empty() && variant.weights == weights) continue;
+    weights = variant.weights;
+    needed += variant.memory_bytes;
+  }
+  return budget_bytes_ == 0 || needed <= budget_bytes_;
+}
+
 Result<Engine*> VariantCache::get(std::string_view id) {
   LocalVariant wanted;
   for (const LocalVariant& variant : source_->variants()) {

@@ -59,6 +59,9 @@ class VariantCache {
   // The pointer is valid until the next call. Errors: those of VariantSource::load.
   Result<Engine*> get(std::string_view id);
   std::vector<std::string> loaded() const;  // last used first
+  // Whether the budget has room for both at once: taking turns with the memory costs more than a
+  // cheaper answer saves. Thread-safe.
+  bool hold_together(std::string_view one, std::string_view other) const;
   // False: the variant was not loaded, or cannot be loaded again.
   bool drop(std::string_view id);
   // The tokens of a conversation, or of text to continue. Loads no weights. Errors: those of

@@ -189,17 +189,28 @@ TEST(Strategies, GatesHaveTheirRules) {
 }
 
 // A draft gate that goes by the log-probabilities alone; before a draft it lets everything pass.
-std::shared_ptr<const Gates> gates_with_drafts() {
+// `logits`: what the n-gram gate says of the variants and of the full model.
+std::shared_ptr<const Gates> gates_with_drafts(const std::vector<std::string>& variants = {"odd"},
+                                               const std::vector<float>& logits = {1, 2},
+                                               int32_t n_hidden = 0) {
   constexpr size_t kMeanLogprob = 4;  // a feature's place (draft_gate.cc)
-  Gates gates = *gates_that_say(1, 2);
+  std::vector<std::string> tiers = variants;
+  tiers.push_back("full");
+  Gates gates = plain_gates(tiers, logits);
   DraftGate::Parts parts;
-  parts.variants = {"odd"};
-  parts.seconds = {"odd"};
+  parts.variants = parts.seconds = variants;
+  parts.n_hidden = n_hidden;
   for (int s = 0; s < kDraftStages; ++s) {
-    const size_t n = draft_features_count(static_cast<DraftStage>(s), 0) + 1;
-    DraftGate::Stage heads{std::vector<float>(n), std::vector<float>(n)};
-    heads.full.back() = heads.variant.back() = 5;
-    if (s > 0) heads.variant[kMeanLogprob] = -10;
+    const size_t n = draft_features_count(static_cast<DraftStage>(s),
+                                          static_cast<size_t>(n_hidden)) + 1;
+    DraftGate::Stage heads;
+    for (size_t variant = 0; variant < variants.size(); ++variant) {
+      std::vector<float> own(n), full(n);
+      full.back() = own.back() = 5;
+      if (s > 0) own[kMeanLogprob] = -10;
+      heads.variant.insert(heads.variant.end(), own.begin(), own.end());
+      heads.full.insert(heads.full.end(), full.begin(), full.end());
+    }
     parts.stages.push_back(std::move(heads));
   }
   gates.draft = DraftGate::create(std::move(parts)).value();
@@ -244,6 +255,55 @@ TEST(Strategies, BothADraftAndWhatReplacesItArePaid) {
   }
 }
 
+// 0.86 and 0.95 beside 0.95: "dear" is asked, "cheap" drafts before it.
+TEST(Strategies, ACascadeTriesTheCheaperFirst) {
+  World world(4);
+  const auto steps = [&](float of_cheap, float of_dear, DraftPlan plan) {
+    AnswerBook book([&](const std::string& place, const std::string&) -> Result<PlaceAnswer> {
+      PlaceAnswer answer{.text = "x", .seconds = 0.25, .prompt_tokens = 10, .completion_tokens = 5};
+      answer.signals.mean_logprob = place == "cheap" ? of_cheap : of_dear;
+      answer.bit_ops_per_token = place == "cheap" ? 1 : 4;
+      return answer;
+    });
+    const auto gates = gates_with_drafts({"cheap", "dear"}, {1.8f, 3, 3});
+    std::vector<StepRun> all;
+    for (WorkflowRun& run :
+         run_all(world, book, draft_gate(gates, {"cheap", "dear"}, 0.05, plan))) {
+      all.insert(all.end(), run.steps.begin(), run.steps.end());
+    }
+    return all;
+  };
+  constexpr float kSure = -0.001f, kUnsure = -3;
+  for (const StepRun& step : steps(kSure, kSure, {})) {
+    EXPECT_THAT(step.places, ElementsAre("cheap"));
+    EXPECT_EQ(step.bit_ops, 15);
+  }
+  for (const StepRun& step : steps(kUnsure, kSure, {})) {
+    EXPECT_THAT(step.places, ElementsAre("cheap", "dear"));
+    EXPECT_EQ(step.bit_ops, 15 + 15 * 4);
+    EXPECT_EQ(step.local_seconds, 0.5);
+  }
+  for (const StepRun& step : steps(kUnsure, kUnsure, {})) {
+    EXPECT_THAT(step.places, ElementsAre("cheap", "dear", "remote"));
+  }
+  for (const StepRun& step : steps(kSure, kSure, {.use = {.cascade = false}})) {
+    EXPECT_THAT(step.places, ElementsAre("dear"));
+  }
+}
+
+TEST(Strategies, WhatDidNotFitIsNotJudged) {
+  World world(4);
+  AnswerBook book([&](const std::string& place, const std::string&) -> Result<PlaceAnswer> {
+    if (place != kRemotePlace) return PlaceAnswer{};
+    return PlaceAnswer{.text = "x", .seconds = 1, .prompt_tokens = 10, .completion_tokens = 5};
+  });
+  const auto gates = gates_with_drafts({"cheap", "dear"}, {1.8f, 3, 3}, 2);
+  for (const WorkflowRun& run :
+       run_all(world, book, draft_gate(gates, {"cheap", "dear"}, 0.05, {}))) {
+    for (const StepRun& step : run.steps) EXPECT_THAT(step.places, ElementsAre("remote"));
+  }
+}
+
 TEST(Strategies, AnAllowanceIsTakenAsFarAsItIsCertain) {
   const auto runs_of = [](size_t n, size_t n_right) {
     std::vector<WorkflowRun> runs(n);
@@ -278,6 +338,13 @@ TEST(Report, SaysWhatWasRun) {
   report.prices = kPrices;
   report.rows.push_back(report_row("full model alone", full, full));
   report.rows.push_back(report_row("oracle", run_all(world, book, oracle({"cheap"})), full));
+  // Without "cheap" everything costs what the full model does.
+  const auto best = run_all(world, book, oracle({"cheap"}));
+  const auto& ablation = report.ablations.emplace_back(ablation_of("prune", full, best, full));
+  EXPECT_EQ(ablation.row.compute_cut, 0);
+  EXPECT_LT(ablation.compute_lost.low, report.rows.back().compute_cut);
+  EXPECT_GT(ablation.compute_lost.high, report.rows.back().compute_cut);
+  EXPECT_GT(ablation.compute_lost.low, 0);
   for (const double share : {0.0, 0.5, 1.0}) {
     report.random_rows.push_back(
         report_row("random", run_all(world, book, at_random("cheap", share, 1)), full));
@@ -286,6 +353,8 @@ TEST(Report, SaysWhatWasRun) {
   EXPECT_THAT(text, HasSubstr("| oracle | "));
   EXPECT_THAT(text, HasSubstr("an allowance of 0.010"));
   const OrderedJson json = report_to_json(report);
+  EXPECT_THAT(text, HasSubstr("| prune | 0.0 % [0.0, 0.0] | 0.0 % | ["));
+  EXPECT_EQ(json["ablations"][0]["without"], "prune");
   EXPECT_EQ(json["rows"].size(), 2u);
   EXPECT_EQ(json["rows"][1]["retained"], 1);
   EXPECT_THAT(report_svg(report), HasSubstr("<polyline class=\"random\""));

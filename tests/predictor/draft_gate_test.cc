@@ -174,6 +174,39 @@ TEST(DraftPath, GoesAsFarAsItIsAllowed) {
   EXPECT_TRUE(saved.asked_second);
 }
 
+// The tiers are 0.75, 0.94 and the full model's 0.95: the second is asked, the first drafts.
+TEST(DraftPath, ACheaperVariantDraftsFirstInACascade) {
+  const std::vector<float> predicted = {0.75f, 0.94f, 0.95f};
+  const auto path = [&](float probe, float draft, double allowance, DraftUse use = {}) {
+    return draft_path(predicted, std::vector<float>{probe, draft, 0, 0, 0, 0}, allowance, use);
+  };
+  EXPECT_EQ(path(0.1f, 0.1f, 0.3).tier, 0u);
+  // It is held to kCascadeGain however much is allowed, and to what is allowed where that is less.
+  EXPECT_EQ(path(0.1f, 0.16f, 0.3).tier, 1u);
+  EXPECT_EQ(path(0.1f, 0.1f, 0.05).tier, 1u);
+  EXPECT_EQ(path(0.1f, 0.04f, 0.05).tier, 0u);
+  // It is stopped once it has read the prompt, unless nobody looks.
+  EXPECT_EQ(path(0.21f, 0.1f, 0.3).tier, 1u);
+  EXPECT_EQ(path(0.21f, 0.1f, 0.3, {.probe = false}).tier, 0u);
+  EXPECT_EQ(path(0.1f, 0.1f, 0.3, {.cascade = false}).tier, 1u);
+  // What it wrote in vain was written, even where the variant after it does not answer either.
+  const std::vector<float> in_vain = {0, 0.9f, 0, 0.9f, 0, 0};
+  EXPECT_EQ(draft_path(predicted, in_vain, 0.3, {}).tier, 2u);
+  EXPECT_TRUE(draft_path(predicted, in_vain, 0.3, {}).drafted);
+  EXPECT_FALSE(draft_path(predicted, in_vain, 0.3, {.cascade = false}).drafted);
+}
+
+TEST(CascadeTier, IsTheCheapestThatIsGoodEnough) {
+  const auto tier = [](const std::vector<double>& success, size_t chosen) {
+    return cascade_tier(std::span<const double>(success), chosen);
+  };
+  EXPECT_EQ(tier({0.5, 0.8, 0.9, 0.95}, 2), 1u);
+  EXPECT_EQ(tier({0.8, 0.8, 0.9, 0.95}, 2), 0u);
+  EXPECT_EQ(tier({0.5, 0.6, 0.9, 0.95}, 2), 2u);
+  EXPECT_EQ(tier({0.9, 0.95}, 0), 0u);
+  EXPECT_EQ(tier({std::nan(""), 0.6, 0.9, 0.95}, 2), 2u);
+}
+
 // Drafts that show whether they are right are worth more than the prompt alone.
 TEST(DraftGuarantee, KeepsMoreWhereDraftsShowIt) {
   Rng rng(3);

@@ -155,5 +155,130 @@ TEST_F(Draft, AnotherModelBehindTheNameIsNotJudged) {
   EXPECT_NEAR(*answer->receipt.confidence, 0.8, 1e-6);
 }
 
+// q4 with 0.8 and q8 with 0.94 beside the full model's 0.95: q8 is asked, q4 drafts first.
+class Cascade : public Draft {
+ protected:
+  void make_cascade(DraftUse use = {}, RouterOptions options = {}) {
+    judge_.drafts = some_gate();
+    judge_.draft_use = use;
+    judge_.judge = [](std::string_view, const RequestFacts&) {
+      Judgement judgement{.gate = GateKind::kNgram, .prediction = {{0.8f, 0.94f, 0.94f, 0.95f}}};
+      judgement.allowance = kAllowance + kDraftReach;
+      judgement.draft_allowance = kAllowance;
+      return judgement;
+    };
+    options.verify = Verify::kEscalate;
+    make(kAll, options);
+  }
+};
+
+TEST_F(Cascade, ACheaperDraftIsTakenWhereItShowsThatItIsRight) {
+  make_cascade();
+  const auto decision = router_->decide(request_of(kEasy));
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->route.variant, "q8");
+  EXPECT_EQ(decision->cascade, "q4");
+  const auto answer = ask(kEasy);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->receipt.model, "q4");
+  EXPECT_EQ(relayed_, kWhole);
+  EXPECT_EQ(world_.n_answers, 1);
+  EXPECT_EQ(world_.n_questions, 0);
+  EXPECT_GT(*answer->receipt.confidence, 0.95);
+}
+
+TEST_F(Cascade, TheVariantAfterItAnswersWhereItDoesNot) {
+  make_cascade();
+  world_.mean_logprob_of["q4"] = -2;
+  world_.pieces_of["q4"] = {"a", "b", "c"};
+  const auto answer = ask(kEasy);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->receipt.model, "q8");
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kConfident);
+  EXPECT_EQ(relayed_, kWhole) << "nothing of the first draft is passed on";
+  EXPECT_EQ(world_.n_answers, 2);
+  EXPECT_EQ(world_.n_questions, 0);
+  EXPECT_THAT(answer->receipt.note, HasSubstr("q4 answered first, doubtful: likely right with 0.0"));
+  EXPECT_THAT(answer->receipt.doubts, testing::IsEmpty());
+}
+
+TEST_F(Cascade, IsStoppedOnceItHasRead) {
+  make_cascade();
+  world_.hidden_of["q4"] = {-1};
+  const auto answer = ask(kEasy);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->receipt.model, "q8");
+  EXPECT_EQ(world_.n_prefills, 2);
+  EXPECT_EQ(world_.n_answers, 1);
+  EXPECT_THAT(answer->receipt.note, HasSubstr("q4 read it first, doubtful"));
+}
+
+TEST_F(Cascade, BothDoubtedTheRemoteAnswers) {
+  make_cascade();
+  world_.mean_logprob = -2;
+  const auto answer = ask(kEasy);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->receipt.place, Place::kRemote);
+  EXPECT_EQ(answer->receipt.reason, RouteReason::kDoubted);
+  EXPECT_THAT(answer->receipt.note, HasSubstr("q4 answered first"));
+  EXPECT_THAT(answer->receipt.note, HasSubstr("q8 answered first"));
+  EXPECT_EQ(relayed_, kWhole);
+}
+
+TEST_F(Cascade, WhatFailsIsPassedOver) {
+  make_cascade();
+  world_.hidden_of["q4"] = {1, 2, 3};  // another model behind the name
+  const auto answer = ask(kEasy);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->receipt.model, "q8");
+  EXPECT_EQ(relayed_, kWhole);
+}
+
+TEST_F(Cascade, WhoeverLeavesGetsNoSecondAnswer) {
+  make_cascade();
+  world_.obeys_cancel = true;
+  CancelFlag cancel;
+  world_.on_piece = [&] { cancel.raise(); };
+  RouteRequest request = request_of(kEasy);
+  request.options.cancel = &cancel;
+  const auto answer = router_->answer(request);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->receipt.finish, "cancelled");
+  EXPECT_EQ(world_.n_answers, 1);
+}
+
+TEST_F(Cascade, IsNotBegunWithoutNeed) {
+  const auto first = [&](const RouteRequest& request) {
+    const auto decision = router_->decide(request);
+    return decision ? decision->cascade : decision.error().message;
+  };
+  make_cascade({.cascade = false});
+  EXPECT_EQ(first(request_of(kEasy)), "");
+  // The budget has room for one of them: 100 and 200 bytes.
+  make_cascade({}, {.memory_budget_bytes = 299});
+  EXPECT_EQ(first(request_of(kEasy)), "");
+  make_cascade({}, {.memory_budget_bytes = 300});
+  EXPECT_EQ(first(request_of(kEasy)), "q4");
+  RouteRequest pinned = request_of(kEasy);
+  pinned.pin = "q8";
+  EXPECT_EQ(first(pinned), "");
+  router_->set_offline(true);
+  EXPECT_EQ(first(request_of(kEasy)), "");
+  // Two levels of one file are in memory together anyhow.
+  world_.nested = true;
+  make_cascade({}, {.memory_budget_bytes = 150});
+  EXPECT_EQ(first(request_of(kEasy)), "q4");
+}
+
+// Later steps of a workflow do not fall behind what an earlier one needed.
+TEST_F(Cascade, StaysUpInAWorkflow) {
+  make_cascade();
+  RouteRequest request = request_of(kEasy);
+  request.workflow = "w";
+  world_.mean_logprob_of["q4"] = -2;
+  EXPECT_EQ(router_->answer(request)->receipt.model, "q8");
+  EXPECT_EQ(router_->decide(request)->cascade, "");
+}
+
 }  // namespace
 }  // namespace ac

@@ -34,6 +34,8 @@ struct World {
   std::vector<float> prefill_logits = {0, 1, 2};
   std::vector<float> hidden = {1};
   double mean_logprob = -0.01;
+  std::map<std::string, double> mean_logprob_of;        // by variant, instead of mean_logprob
+  std::map<std::string, std::vector<float>> hidden_of;  // by variant, instead of hidden
   std::vector<size_t> together;  // answers that were made in one go
   int n_prefills = 0;
   int n_answers = 0;  // that were begun
@@ -94,8 +96,10 @@ class FakeEngine final : public Engine {
     if (const auto hook = world_->on_generate) hook();
     ++world_->n_prefills;
     out.n_prompt_tokens = static_cast<int32_t>(prompt.size());
-    if (options.after_prefill &&
-        !options.after_prefill({world_->prefill_logits, world_->hidden})) {
+    const auto own_hidden = world_->hidden_of.find(id_);
+    const std::vector<float>& hidden =
+        own_hidden == world_->hidden_of.end() ? world_->hidden : own_hidden->second;
+    if (options.after_prefill && !options.after_prefill({world_->prefill_logits, hidden})) {
       out.finish = FinishReason::kCancelled;
       return out;
     }
@@ -104,8 +108,10 @@ class FakeEngine final : public Engine {
       return out;
     }
     ++world_->n_answers;
-    out.mean_logprob = world_->mean_logprob;
-    out.low_logprob = out.least_logprob = static_cast<float>(world_->mean_logprob);
+    const auto own_logprob = world_->mean_logprob_of.find(id_);
+    out.mean_logprob = own_logprob == world_->mean_logprob_of.end() ? world_->mean_logprob
+                                                                    : own_logprob->second;
+    out.low_logprob = out.least_logprob = static_cast<float>(out.mean_logprob);
     const auto own = world_->pieces_of.find(id_);
     const std::vector<std::string>& pieces =
         own == world_->pieces_of.end() ? world_->local_pieces : own->second;
