@@ -212,19 +212,22 @@ int32_t DraftGate::n_parameters() const {
 }
 
 DraftPath draft_path(std::span<const float> predicted, std::span<const float> gains,
-                     double allowance, DraftUse use) {
+                     const Allowed& allowed, DraftUse use) {
+  const double allowance = allowed.allowance;
   const size_t full = predicted.size() - 1;
   DraftPath path{.tier = accepted_tier(predicted, allowance + kDraftReach)};
   if (path.tier == full) return path;
   const auto gain_of = [&](size_t tier, DraftStage stage) {
     return static_cast<double>(gains[tier * kDraftStages + static_cast<size_t>(stage)]);
   };
-  const size_t first = use.cascade ? cascade_tier(predicted, path.tier) : path.tier;
-  if (first < path.tier &&
-      (!use.probe || gain_of(first, DraftStage::kProbe) <= kCascadeGain + kCascadeReach)) {
-    path.drafted = true;
-    if (gain_of(first, DraftStage::kDraft) <= std::min(allowance, kCascadeGain)) {
-      return {.tier = first, .drafted = true};
+  if (use.cascade && allowed.cascade) {
+    const size_t first = cascade_tier(predicted, path.tier, *allowed.cascade);
+    if (first < path.tier && (!use.probe || gain_of(first, DraftStage::kProbe) <=
+                                                *allowed.cascade + kCascadeReach)) {
+      path.drafted = true;
+      if (gain_of(first, DraftStage::kDraft) <= *allowed.cascade) {
+        return {.tier = first, .drafted = true};
+      }
     }
   }
   const auto gain = [&](DraftStage stage) { return gain_of(path.tier, stage); };
@@ -245,10 +248,11 @@ Guarantee draft_guarantee(const CalibrationTable& table, std::span<const float> 
   const size_t n_gains = (n_tiers - 1) * kDraftStages;
   AC_CHECK(gains.size() == table.n_rows() * n_gains);
   return guarantee_of_rule(
-      table.n_rows(), retain, confidence, [&](size_t row, double allowance) -> RuleOutcome {
+      table.n_rows(), retain, confidence, tried_settings(use.cascade),
+      [&](size_t row, const Allowed& allowed) -> RuleOutcome {
         const DraftPath path =
             draft_path(std::span(table.predicted).subspan(row * n_tiers, n_tiers),
-                       gains.subspan(row * n_gains, n_gains), allowance, use);
+                       gains.subspan(row * n_gains, n_gains), allowed, use);
         return table.outcome(row, path.tier);
       });
 }

@@ -14,8 +14,8 @@
 // one, are held to e.
 //
 // In a cascade (FrugalGPT, Chen et al. 2023, arXiv:2305.05176) a cheaper variant drafts before the
-// one that is asked. It is held to less, min(e, kCascadeGain), with kCascadeReach in place of
-// kDraftReach: what stands behind it is next to free, so there is nothing to save by taking risks.
+// one that is asked. It has an allowance of its own (Allowed::cascade), which is promised last, with
+// kCascadeReach in place of kDraftReach: what stands behind it is next to free.
 #pragma once
 
 #include <cstdint>
@@ -36,10 +36,7 @@ namespace ac {
 // How much more of a gain is allowed as long as nothing is written.
 inline constexpr double kDraftReach = 0.3;
 
-// The most that a cheaper variant's draft may be less likely to succeed than the full model, and how
-// much more is allowed as long as nothing is written. Chosen on the zoo's calibration labels, where
-// these left success as it was: a doubted draft costs its time, a wrong one the answer.
-inline constexpr double kCascadeGain = 0.15;
+// The same before a cascade's draft is written; a doubted one has cost its time for nothing.
 inline constexpr double kCascadeReach = 0.05;
 
 // Which stages are asked after a draft was begun; the draft itself always is.
@@ -102,10 +99,10 @@ float gate_logit(float probability);
 // Who drafts before `chosen` in a cascade, of tiers with these chances of success, cheapest first and
 // the full model last; `chosen` where no cheaper one is good enough. REQUIRES: chosen < success.size().
 template <class Number>
-size_t cascade_tier(std::span<const Number> success, size_t chosen) {
+size_t cascade_tier(std::span<const Number> success, size_t chosen, double allowance) {
   for (size_t tier = 0; tier < chosen; ++tier) {
     const double gain = static_cast<double>(success.back()) - static_cast<double>(success[tier]);
-    if (gain <= kCascadeGain + kCascadeReach) return tier;
+    if (gain <= allowance + kCascadeReach) return tier;
   }
   return chosen;
 }
@@ -118,7 +115,7 @@ struct DraftPath {
 };
 // `predicted` [n_tiers]; `gains` [n_tiers - 1, kDraftStages].
 DraftPath draft_path(std::span<const float> predicted, std::span<const float> gains,
-                     double allowance, DraftUse use);
+                     const Allowed& allowed, DraftUse use);
 
 // The promise of guarantee(), for the n-gram gate with the draft gate after it. REQUIRES: `gains`
 // as Parts::gains, for the rows of `table`.

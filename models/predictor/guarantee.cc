@@ -12,14 +12,20 @@ namespace {
 // From one that accepts next to nothing to one that accepts next to everything. Fixed: a list that
 // depended on the labels would void the guarantee.
 constexpr double kStrictest = -0.3, kStep = 0.005;
-constexpr size_t kSettings = 181;  // up to 0.6
+constexpr size_t kAllowances = 181;  // up to 0.6
+constexpr double kCascadeStep = 0.01;
+constexpr size_t kCascades = 20;  // up to 0.2
 
-constexpr std::array<double, kSettings> kAllowances = [] {
-  std::array<double, kSettings> allowances{};
-  for (size_t i = 0; i < kSettings; ++i) {
-    allowances[i] = kStrictest + kStep * static_cast<double>(i);
+constexpr std::array<Allowed, kAllowances + kCascades> kSettings = [] {
+  std::array<Allowed, kAllowances + kCascades> settings{};
+  for (size_t i = 0; i < kAllowances; ++i) {
+    settings[i].allowance = kStrictest + kStep * static_cast<double>(i);
   }
-  return allowances;
+  for (size_t i = 0; i < kCascades; ++i) {
+    settings[kAllowances + i] = {.allowance = settings[kAllowances - 1].allowance,
+                                 .cascade = kCascadeStep * static_cast<double>(i + 1)};
+  }
+  return settings;
 }();
 
 // A bet that could lose everything on one row is not made.
@@ -29,7 +35,9 @@ constexpr double kFirstVariance = 0.02, kFirstRows = 10;
 
 }  // namespace
 
-std::span<const double> tried_allowances() { return kAllowances; }
+std::span<const Allowed> tried_settings(bool cascade) {
+  return std::span(kSettings).first(cascade ? kSettings.size() : kAllowances);
+}
 
 size_t accepted_tier(std::span<const float> predicted, double allowance) {
   const size_t full = predicted.size() - 1;
@@ -67,26 +75,27 @@ void RetentionTest::add(double full, double earned) {
 }
 
 Guarantee guarantee_of_rule(
-    size_t n_rows, double retain, double confidence,
-    const std::function<RuleOutcome(size_t row, double allowance)>& outcome) {
+    size_t n_rows, double retain, double confidence, std::span<const Allowed> settings,
+    const std::function<RuleOutcome(size_t row, const Allowed& allowed)>& outcome) {
   Guarantee out;
   out.retain = retain;
   out.confidence = confidence;
   out.n_rows = n_rows;
   if (n_rows == 0) return out;
-  for (const double allowance : kAllowances) {
+  for (const Allowed& allowed : settings) {
     RetentionTest test(retain, confidence, n_rows);
     double all_earned = 0, all_full = 0;
     size_t n_kept = 0;
     for (size_t row = 0; row < n_rows; ++row) {
-      const RuleOutcome of_row = outcome(row, allowance);
+      const RuleOutcome of_row = outcome(row, allowed);
       test.add(of_row.full, of_row.earned);
       all_earned += of_row.earned;
       all_full += of_row.full;
       n_kept += of_row.kept ? 1 : 0;
     }
     if (!test.certain()) break;
-    out.allowance = allowance;
+    out.allowance = allowed.allowance;
+    out.cascade = allowed.cascade;
     out.kept = static_cast<double>(n_kept) / static_cast<double>(n_rows);
     out.retained = all_full > 0 ? all_earned / all_full : 1;
   }
@@ -96,10 +105,10 @@ Guarantee guarantee_of_rule(
 Guarantee guarantee(const CalibrationTable& table, double retain, double confidence) {
   const size_t n_tiers = table.n_tiers;
   return guarantee_of_rule(
-      table.n_rows(), retain, confidence, [&](size_t row, double allowance) -> RuleOutcome {
+      table.n_rows(), retain, confidence, tried_settings(false),
+      [&](size_t row, const Allowed& allowed) -> RuleOutcome {
         const std::span<const float> predicted(&table.predicted[row * n_tiers], n_tiers);
-        const size_t tier = accepted_tier(predicted, allowance);
-        return table.outcome(row, tier);
+        return table.outcome(row, accepted_tier(predicted, allowed.allowance));
       });
 }
 

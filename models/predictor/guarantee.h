@@ -9,6 +9,10 @@
 // is taken, and the chance that any hypothesis was rejected wrongly is at most 1 - confidence,
 // whatever the labels' distribution, as long as what comes later is drawn from the same one.
 //
+// A rule with a cascade (draft_gate.h) has more to give away once no allowance keeps a prompt from
+// its variant any more: after the last allowance the list goes on with how much the cascade's drafts
+// may lose. So success is spent first on what saves most, and on compute what is left of it.
+//
 // What is tested is the mean of  z = full - earned - (1 - r) full  <= 0  with full and earned in
 // [0, 1]; the test is by betting (Waudby-Smith and Ramdas 2023, arXiv:2010.09686), valid for any
 // number of labels.
@@ -67,8 +71,13 @@ size_t variant_to_ask(std::span<const Number> success) {
 // The tier of a row that answers at this allowance: n_tiers - 1 is the full model.
 size_t accepted_tier(std::span<const float> predicted, double allowance);
 
-// The allowances that are tried, ascending.
-std::span<const double> tried_allowances();
+// A setting of a rule: what it may give away, as a difference of success to the full model's.
+struct Allowed {
+  double allowance = 0;             // where a variant answers instead of the full model
+  std::optional<double> cascade{};  // where a cheaper variant's draft does; none: there is no cascade
+};
+// The settings that are tried, strictest first.
+std::span<const Allowed> tried_settings(bool cascade);
 
 // The test of one setting. Rows are added in an order that has nothing to do with their labels.
 class RetentionTest {
@@ -90,6 +99,7 @@ struct Guarantee {
   double retain = 0;
   double confidence = 0;
   std::optional<double> allowance;  // none: no allowance can be promised
+  std::optional<double> cascade{};  // as in Allowed
   // On the labels, at the allowance; 0 and 1 where there is none.
   double kept = 0;      // share of rows that do not go to the full model
   double retained = 1;  // share of the full model's success
@@ -97,9 +107,9 @@ struct Guarantee {
 };
 Guarantee guarantee(const CalibrationTable& table, double retain, double confidence);
 
-// The same for any rule with an allowance. Rows are taken in their order.
+// The same for any rule, with the settings of tried_settings. Rows are taken in their order.
 Guarantee guarantee_of_rule(
-    size_t n_rows, double retain, double confidence,
-    const std::function<RuleOutcome(size_t row, double allowance)>& outcome);
+    size_t n_rows, double retain, double confidence, std::span<const Allowed> settings,
+    const std::function<RuleOutcome(size_t row, const Allowed& allowed)>& outcome);
 
 }  // namespace ac

@@ -259,12 +259,12 @@ Result<int> run(const Invocation& invocation) {
   const auto gate_at = [&](double allowance, bool verified) {
     return default_gate(places->gates, variants, allowance, verified);
   };
-  using StrategyAt = std::function<Strategy(double allowance)>;
+  using StrategyAt = std::function<Strategy(const Allowed& allowed)>;
   AC_TRY(const auto full_before, evaluation.run(calibration, always_remote()));
-  const auto certain = [&](const StrategyAt& at) {
-    return certain_allowance(full_before, report.retain, report.confidence, [&](double allowance) {
-      return evaluation.run(calibration, at(allowance));
-    });
+  const auto certain = [&](const StrategyAt& at, bool cascade) {
+    return certain_setting(
+        full_before, report.retain, report.confidence, tried_settings(cascade),
+        [&](const Allowed& allowed) { return evaluation.run(calibration, at(allowed)); });
   };
 
   AC_TRY(const auto full, evaluation.run(workflows, always_remote()));
@@ -274,30 +274,33 @@ Result<int> run(const Invocation& invocation) {
     report.rows.push_back(report_row(std::move(name), runs, full));
     return runs;
   };
-  constexpr double kNothing = -2;
+  constexpr Allowed kNothing = {.allowance = -2};
   report.rows.push_back(report_row("full model alone", full, full));
   // The draft gate whole, where there is one; else the default gate.
   std::vector<WorkflowRun> headline;
-  const auto add_certain = [&](const std::string& name, const StrategyAt& at,
+  const auto add_certain = [&](const std::string& name, const StrategyAt& at, bool cascade,
                                bool is_headline) -> Status {
-    AC_TRY(const auto allowance, certain(at));
-    AC_TRY(std::vector<WorkflowRun> runs, add(name, at(allowance.value_or(kNothing))));
+    AC_TRY(const auto allowed, certain(at, cascade));
+    AC_TRY(std::vector<WorkflowRun> runs, add(name, at(allowed.value_or(kNothing))));
     if (!is_headline) return {};
     report.headline = name;
-    report.allowance = allowance;
+    report.allowed = allowed;
     headline = std::move(runs);
     return {};
   };
   const bool has_drafts = places->gates->draft.has_value();
-  AC_TRY_STATUS(add_certain("default gate", [&](double at) { return gate_at(at, false); },
-                            !has_drafts));
-  AC_TRY_STATUS(add_certain("default gate and checks",
-                            [&](double at) { return gate_at(at, true); }, false));
+  AC_TRY_STATUS(add_certain(
+      "default gate", [&](const Allowed& at) { return gate_at(at.allowance, false); }, false,
+      !has_drafts));
+  AC_TRY_STATUS(add_certain(
+      "default gate and checks", [&](const Allowed& at) { return gate_at(at.allowance, true); },
+      false, false));
   for (const NamedDraftPlan& each : kDraftPlans) {
     if (!has_drafts) break;
     AC_TRY_STATUS(add_certain(
         each.name,
-        [&](double at) { return draft_gate(places->gates, variants, at, each.plan); },
+        [&](const Allowed& at) { return draft_gate(places->gates, variants, at, each.plan); },
+        each.plan.use.cascade,
         std::string_view(each.name) == kDraftPlans[0].name));
   }
   AC_TRY(const auto paper,
@@ -324,12 +327,12 @@ Result<int> run(const Invocation& invocation) {
       if (!those.contains(variant)) left.push_back(variant);
     }
     if (left.empty() || left.size() == variants.size()) continue;
-    const auto without = [&](double allowance) {
-      return has_drafts ? draft_gate(places->gates, left, allowance, kDraftPlans[0].plan)
-                        : default_gate(places->gates, left, allowance, false);
+    const auto without = [&](const Allowed& allowed) {
+      return has_drafts ? draft_gate(places->gates, left, allowed, kDraftPlans[0].plan)
+                        : default_gate(places->gates, left, allowed.allowance, false);
     };
-    AC_TRY(const auto allowance, certain(without));
-    AC_TRY(const auto runs, evaluation.run(workflows, without(allowance.value_or(kNothing))));
+    AC_TRY(const auto allowed, certain(without, has_drafts));
+    AC_TRY(const auto runs, evaluation.run(workflows, without(allowed.value_or(kNothing))));
     report.ablations.push_back(ablation_of(technique, runs, headline, full));
   }
   evaluation.progress.reset();

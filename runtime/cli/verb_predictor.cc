@@ -117,6 +117,9 @@ void print_promise(std::string_view name, const Guarantee& promised) {
           "stay local, where a variant may be {:.3f} less likely to succeed\n",
           name, 100 * promised.retain, 100 * promised.confidence, 100 * promised.kept,
           *promised.allowance);
+    if (promised.cascade) {
+      print("{:<12}a cheaper variant's draft may be {:.3f} less likely to\n", "", *promised.cascade);
+    }
   } else {
     print("{:<12}none: {} prompts do not show that {:.1f} % of the full model's success can be "
           "kept with {:.0f} % confidence\n",
@@ -140,6 +143,7 @@ OrderedJson to_json(const Guarantee& promised) {
       {"retain", promised.retain},
       {"confidence", promised.confidence},
       {"allowance", promised.allowance ? OrderedJson(*promised.allowance) : OrderedJson(nullptr)},
+      {"cascade", promised.cascade ? OrderedJson(*promised.cascade) : OrderedJson(nullptr)},
       {"kept", promised.kept},
       {"retained", promised.retained}};
 }

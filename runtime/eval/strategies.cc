@@ -101,9 +101,14 @@ namespace {
 // One step by the draft gate.
 class DraftStep {
  public:
-  DraftStep(const Gates& gates, const std::vector<std::string>& variants, double allowance,
+  DraftStep(const Gates& gates, const std::vector<std::string>& variants, const Allowed& allowed,
             DraftUse use, const StepQuestion& question)
-      : gates_(gates), variants_(variants), allowance_(allowance), use_(use), question_(question) {}
+      : gates_(gates),
+        variants_(variants),
+        allowance_(allowed.allowance),
+        cascade_(use.cascade ? allowed.cascade : std::nullopt),
+        use_(use),
+        question_(question) {}
 
   // `floor`: variants before it are not asked. -> whom to ask, how likely that is to succeed, and
   // the variant whose answer stands; variants.size(): the remote's.
@@ -127,8 +132,8 @@ class DraftStep {
       return plan;
     }
     const size_t first =
-        use_.cascade ? floor + cascade_tier(std::span<const float>(predicted), chosen - floor)
-                     : chosen;
+        cascade_ ? floor + cascade_tier(std::span<const float>(predicted), chosen - floor, *cascade_)
+                 : chosen;
     if (first < chosen) {
       AC_TRY(const bool kept, first_draft_stands(variants_[first], plan, step));
       if (kept) {
@@ -173,14 +178,14 @@ class DraftStep {
     AC_TRY(const PlaceAnswer* draft, question_.book.answer(variant, question_.prompt));
     if (!shows_anything(*draft)) return false;
     if (use_.probe &&
-        judge(DraftStage::kProbe, *draft, {}).gain() > kCascadeGain + kCascadeReach) {
+        judge(DraftStage::kProbe, *draft, {}).gain() > *cascade_ + kCascadeReach) {
       stop(*draft, plan);
       return false;
     }
     plan.places.push_back(variant);
     const DraftGate::Success success = judge(DraftStage::kDraft, *draft, {});
     step = {.success = success.variant, .full_success = prediction_->success.back()};
-    return success.gain() <= std::min(allowance_, kCascadeGain);
+    return success.gain() <= *cascade_;
   }
 
   // A prompt that did not fit was not even read.
@@ -202,6 +207,7 @@ class DraftStep {
   const Gates& gates_;
   const std::vector<std::string>& variants_;
   double allowance_;
+  std::optional<double> cascade_;
   DraftUse use_;
   const StepQuestion& question_;
   const Prediction* prediction_ = nullptr;
@@ -211,7 +217,7 @@ class DraftStep {
 }  // namespace
 
 Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
-                    double allowance, DraftPlan plan) {
+                    const Allowed& allowed, DraftPlan plan) {
   // Of the workflow that is on its way; steps come in their order.
   struct OnItsWay {
     WorkflowBook book;
@@ -219,7 +225,7 @@ Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string>
     NgramReader reader;
   };
   auto now = std::make_shared<OnItsWay>();
-  return [gates, now, variants = std::move(variants), allowance,
+  return [gates, now, variants = std::move(variants), allowed,
           plan](const StepQuestion& question) -> Result<StepPlan> {
     constexpr std::string_view kId = "now";
     if (question.step == 0) {
@@ -229,9 +235,13 @@ Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string>
     const auto start = system_clock().now();
     const Prediction prediction = gates->ngram->predict(now->reader.read(question.prompt));
     const double read_seconds = seconds_between(start, system_clock().now());
-    double allowed = allowance;
-    if (plan.by_workflow && allowance > 0) allowed /= now->book.find(kId).relative();
-    DraftStep one(*gates, variants, allowed, plan.use, question);
+    Allowed here = allowed;
+    if (plan.by_workflow) {
+      const double relative = now->book.find(kId).relative();
+      if (here.allowance > 0) here.allowance /= relative;
+      if (here.cascade) *here.cascade /= relative;
+    }
+    DraftStep one(*gates, variants, here, plan.use, question);
     WorkflowStep step;
     size_t chosen = 0;
     AC_TRY(StepPlan made,
@@ -243,10 +253,11 @@ Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string>
   };
 }
 
-Result<std::optional<double>> certain_allowance(
+Result<std::optional<Allowed>> certain_setting(
     std::span<const WorkflowRun> full, double retain, double confidence,
-    const std::function<Result<std::vector<WorkflowRun>>(double allowance)>& run_at) {
-  std::optional<double> best;
+    std::span<const Allowed> settings,
+    const std::function<Result<std::vector<WorkflowRun>>(const Allowed& allowed)>& run_at) {
+  std::optional<Allowed> best;
   if (full.empty()) return best;
   // Kinds and fields take turns; the test wants an order that has nothing to do with success.
   std::vector<size_t> order(full.size());
@@ -255,15 +266,15 @@ Result<std::optional<double>> certain_allowance(
   for (size_t i = order.size(); i > 1; --i) {
     std::swap(order[i - 1], order[static_cast<size_t>(rng.below(i))]);
   }
-  for (const double allowance : tried_allowances()) {
-    AC_TRY(const std::vector<WorkflowRun> runs, run_at(allowance));
+  for (const Allowed& allowed : settings) {
+    AC_TRY(const std::vector<WorkflowRun> runs, run_at(allowed));
     AC_CHECK(runs.size() == full.size());
     RetentionTest test(retain, confidence, runs.size());
     for (const size_t i : order) {
       test.add(full[i].success ? 1 : 0, runs[i].success ? 1 : 0);
     }
     if (!test.certain()) break;
-    best = allowance;
+    best = allowed;
   }
   return best;
 }

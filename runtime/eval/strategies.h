@@ -34,13 +34,14 @@ struct DraftPlan {
   bool by_workflow = false;
 };
 Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string> variants,
-                    double allowance, DraftPlan plan);
+                    const Allowed& allowed, DraftPlan plan);
 
-// The largest allowance at which workflows keep the share `retain` of the full model's success,
-// with `confidence`: learn-then-test on workflows that nothing else was chosen on. None: nothing
-// can be promised. `run_at(allowance)` runs them all. Errors: those of running.
-Result<std::optional<double>> certain_allowance(
+// The last of the settings up to which workflows keep the share `retain` of the full model's
+// success, with `confidence`: learn-then-test on workflows that nothing else was chosen on. None:
+// nothing can be promised. `run_at(allowed)` runs them all. Errors: those of running.
+Result<std::optional<Allowed>> certain_setting(
     std::span<const WorkflowRun> full, double retain, double confidence,
-    const std::function<Result<std::vector<WorkflowRun>>(double allowance)>& run_at);
+    std::span<const Allowed> settings,
+    const std::function<Result<std::vector<WorkflowRun>>(const Allowed& allowed)>& run_at);
 
 }  // namespace ac

@@ -39,7 +39,27 @@ OrderedJson to_json(const ReportRow& row) {
           {"p90_ms", 1e3 * score.p90_seconds},
           {"p90_ratio", row.p90_ratio},
           {"decision_p99_us", 1e6 * score.p99_decision_seconds},
-          {"remote_share", score.remote_share}};
+          {"remote_share", score.remote_share},
+          {"answered_by", score.answered_by}};
+}
+
+std::string allowed_text(const std::optional<Allowed>& allowed) {
+  if (!allowed) return ", which could not be promised: everything went to the full model";
+  return fmt::format(", an allowance of {:.3f}{}", allowed->allowance,
+                     allowed->cascade ? fmt::format(" and of {:.2f} in the cascade", *allowed->cascade)
+                                      : "");
+}
+
+// "thin 12.0 %, nested.0 88.0 %", the most first.
+std::string places_text(const StrategyScore& score) {
+  std::vector<std::pair<double, std::string>> places;
+  for (const auto& [place, share] : score.answered_by) places.emplace_back(share, place);
+  std::sort(places.rbegin(), places.rend());
+  std::string text;
+  for (const auto& [share, place] : places) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", place, percent(share));
+  }
+  return text;
 }
 
 // A plot of 640 x 420 with both axes from 0 to 1.
@@ -92,13 +112,16 @@ std::string report_markdown(const WorkflowReport& report) {
       "model's success with {} confidence{}.\n\n",
       report.n_workflows, report.zoo, report.remote_model, report.n_calibration,
       percent(report.retain), percent(report.confidence),
-      report.allowance ? fmt::format(", an allowance of {:.3f}", *report.allowance)
-                       : ", which could not be promised: everything went to the full model");
+      allowed_text(report.allowed));
   text +=
       "| router | cost cut | compute cut | workflows that succeed | of the full model's | p50 ms | "
       "p90 ms | decision p99 us | steps that asked the remote |\n"
       "|---|---|---|---|---|---|---|---|---|\n";
   for (const ReportRow& row : report.rows) text += row_line(row);
+  for (const ReportRow& row : report.rows) {
+    if (row.name != report.headline) continue;
+    text += fmt::format("\nSteps of \"{}\" were answered by {}.\n", row.name, places_text(row.score));
+  }
   if (report.random_cut) {
     text += fmt::format("\nA random router that keeps as much as \"{}\" cuts {}.\n",
                         report.headline, percent(*report.random_cut));
@@ -148,6 +171,10 @@ std::string report_markdown(const WorkflowReport& report) {
 }
 
 OrderedJson report_to_json(const WorkflowReport& report) {
+  const std::optional<Allowed>& allowed = report.allowed;
+  const auto number_or_null = [](std::optional<double> number) {
+    return number ? OrderedJson(*number) : OrderedJson(nullptr);
+  };
   OrderedJson json{{"workflows", report.n_workflows},
                    {"calibration", report.n_calibration},
                    {"zoo", report.zoo},
@@ -155,7 +182,9 @@ OrderedJson report_to_json(const WorkflowReport& report) {
                    {"retain", report.retain},
                    {"confidence", report.confidence},
                    {"headline", report.headline},
-                   {"allowance", report.allowance ? OrderedJson(*report.allowance) : nullptr},
+                   {"allowance", number_or_null(allowed ? std::optional(allowed->allowance)
+                                                        : std::nullopt)},
+                   {"cascade_allowance", number_or_null(allowed ? allowed->cascade : std::nullopt)},
                    {"random_cut", report.random_cut ? OrderedJson(*report.random_cut) : nullptr}};
   const auto add = [&json](const char* key, const std::vector<ReportRow>& rows) {
     json[key] = OrderedJson::array();

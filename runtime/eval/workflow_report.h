@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "models/predictor/guarantee.h"
 #include "runtime/core/json.h"
 #include "runtime/eval/workflow_run.h"
 
@@ -25,10 +26,10 @@ struct WorkflowReport {
   std::string zoo, remote_model;
   size_t n_workflows = 0, n_calibration = 0;
   double retain = 0, confidence = 0;
-  // The row that the groups, ablations and other prices are of, and its allowance; none: nothing
-  // could be promised.
+  // The row that the groups, ablations and other prices are of, and its setting; none: nothing could
+  // be promised.
   std::string headline;
-  std::optional<double> allowance;
+  std::optional<Allowed> allowed;
   StepPrices prices;
   std::vector<ReportRow> rows;  // the full model alone first
   // Random routers of every share that stays local, for the curve; and what one with the headline's

@@ -100,6 +100,7 @@ StrategyScore score_of(std::span<const WorkflowRun> runs) {
       score.steps.add(step.success);
       seconds.push_back(step.seconds);
       decisions.push_back(step.decision_seconds);
+      score.answered_by[step.places.back()] += 1;
       n_remote +=
           std::find(step.places.begin(), step.places.end(), kRemotePlace) != step.places.end();
     }
@@ -108,6 +109,7 @@ StrategyScore score_of(std::span<const WorkflowRun> runs) {
   score.p50_seconds = at_share(seconds, 0.5);
   score.p90_seconds = at_share(seconds, 0.9);
   score.p99_decision_seconds = at_share(sorted(std::move(decisions)), 0.99);
+  for (auto& [place, share] : score.answered_by) share /= static_cast<double>(score.steps.n);
   if (score.steps.n > 0) {
     score.remote_share = static_cast<double>(n_remote) / static_cast<double>(score.steps.n);
   }

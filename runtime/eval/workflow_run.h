@@ -103,6 +103,7 @@ struct StrategyScore {
   double p50_seconds = 0, p90_seconds = 0;  // of steps
   double p99_decision_seconds = 0;
   double remote_share = 0;  // of steps that asked the remote
+  std::map<std::string, double> answered_by;  // share of steps whose answer a place gave
 };
 StrategyScore score_of(std::span<const WorkflowRun> runs);
 

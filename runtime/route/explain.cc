@@ -81,7 +81,8 @@ std::vector<std::string> explanation_lines(const RouteExplanation& explanation) 
                                   *decision.draft_allowance));
     }
     if (!decision.cascade.empty()) {
-      lines.push_back(fmt::format("cascade     {} drafts first", decision.cascade));
+      lines.push_back(fmt::format("cascade     {} drafts first, judged with {:.3f}", decision.cascade,
+                                  *decision.cascade_allowance));
     }
     if (decision.worth_gain > 0) {
       lines.push_back(fmt::format("worth       the remote's price asks for {:.3f} more success",

@@ -14,6 +14,7 @@ constexpr double kAlarmDoubt = 0.1;
 struct Allowances {
   double gate = kNothing;
   std::optional<double> draft{};
+  std::optional<double> cascade{};
   double alarm_margin = 0;
 };
 
@@ -25,6 +26,7 @@ Judgement judge_by_gain(const NgramGate& gate, const Allowances& allowed, std::s
                       .prediction = gate.predict(features),
                       .allowance = allowed.gate,
                       .draft_allowance = allowed.draft,
+                      .cascade_allowance = allowed.cascade,
                       .alarm_margin = allowed.alarm_margin};
   judgement.novelty = gate.novelty(features);
   // The promise was made for prompts like those of the calibration; the further away, the less of
@@ -34,6 +36,7 @@ Judgement judge_by_gain(const NgramGate& gate, const Allowances& allowed, std::s
   if (judgement.is_novel) {
     *judgement.allowance -= excess;
     if (judgement.draft_allowance) *judgement.draft_allowance -= excess;
+    judgement.cascade_allowance.reset();
   }
   return judgement;
 }
@@ -84,6 +87,7 @@ JudgeMade make_judge(std::shared_ptr<const Gates> gates, const JudgeOptions& opt
   if (gates->draft) made.judge.drafts = std::shared_ptr<const DraftGate>(gates, &*gates->draft);
   if (judges_drafts) {
     allowed.draft = allowed.gate;
+    allowed.cascade = made.promised->cascade;
     if (made.promised->allowance) allowed.gate += kDraftReach;
     made.judge.draft_use = *options.drafts;
   }

@@ -23,6 +23,9 @@ struct Judgement {
   std::optional<double> allowance{};
   // The same for a draft that has been written (draft_gate.h). None: drafts are not judged.
   std::optional<double> draft_allowance{};
+  // The same for a cheaper variant's draft before it (a cascade). None: there is no cascade, as on
+  // unknown ground.
+  std::optional<double> cascade_allowance{};
   // What is taken off both while the prompts of late are unlike those learned from (drift.h).
   double alarm_margin = 0;
   double novelty = 0;     // share of the prompt's n-grams that the gate never learned from

@@ -79,6 +79,7 @@ struct Decision {
   double threshold = 0;                  // of confidence
   std::optional<double> allowance;       // as in PolicyInput
   std::optional<double> draft_allowance{};  // as in Judgement
+  std::optional<double> cascade_allowance{};
   std::string cascade{};                 // the variant that drafts first; empty: none
   double worth_gain = 0;                 // as in PolicyInput
   std::string alarm{};                   // why less is allowed for a while; empty: it is not

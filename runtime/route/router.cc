@@ -24,6 +24,7 @@ void tighten(Decision& decision, double margin) {
 // A workflow succeeds with the product of its steps' successes, so what this step may lose weighs
 // as much as the steps so far are worth: gain * relative <= allowance.
 void weigh_by_workflow(Decision& decision, const WorkflowState& workflow) {
+  if (decision.cascade_allowance) *decision.cascade_allowance /= workflow.relative();
   const std::optional<double> allowance =
       decision.draft_allowance ? decision.draft_allowance : decision.allowance;
   if (!allowance || *allowance <= 0) return;
@@ -207,6 +208,7 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
     decision.prediction = std::move(judgement.prediction);
     decision.allowance = judgement.allowance;
     decision.draft_allowance = judgement.draft_allowance;
+    decision.cascade_allowance = judgement.cascade_allowance;
     // A draft that nothing can replace had better be good from the start.
     if (decision.draft_allowance &&
         (request.pin.has_value() || !state_->may_ask_remote(request, decision))) {
@@ -216,6 +218,7 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
     decision.is_novel = judgement.is_novel;
     if (state_->drift && state_->drift->alarmed()) {
       decision.alarm = state_->drift->summary();
+      decision.cascade_allowance.reset();
       tighten(decision, judgement.alarm_margin);
     }
     weigh_by_workflow(decision, workflow);

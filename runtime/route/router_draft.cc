@@ -1,6 +1,4 @@
 // A draft first: written here, judged, and thrown away where the full model had better answer.
-#include <algorithm>
-
 #include "models/predictor/compare_text.h"
 #include "runtime/route/router_state.h"
 
@@ -53,8 +51,8 @@ std::optional<SecondDraft> Router::State::ask_second(const Journey& journey,
 std::string Router::State::cascade_before(const RouteRequest& request, const Decision& decision,
                                           double least_cost) const {
   const Route& route = decision.route;
-  const bool judged = judge.drafts != nullptr && judge.draft_use.cascade &&
-                      options.verify == Verify::kEscalate && decision.draft_allowance &&
+  const bool judged = judge.drafts != nullptr && options.verify == Verify::kEscalate &&
+                      decision.draft_allowance && decision.cascade_allowance &&
                       !request.pin.has_value();
   if (!judged || route.place != Place::kLocal || route.reason != RouteReason::kConfident) return {};
   std::vector<const Candidate*> cheaper;
@@ -70,7 +68,8 @@ std::string Router::State::cascade_before(const RouteRequest& request, const Dec
     success.push_back(candidate.success);
   }
   success.push_back(full_model_success(*decision.prediction));
-  const size_t first = cascade_tier(std::span<const double>(success), cheaper.size());
+  const size_t first = cascade_tier(std::span<const double>(success), cheaper.size(),
+                                    *decision.cascade_allowance);
   return first < cheaper.size() ? cheaper[first]->id : std::string();
 }
 
@@ -103,9 +102,8 @@ std::optional<Result<RoutedAnswer>> Router::State::run_cascade(Journey& journey)
   const Route asked = journey.route;
   journey.route.variant = decision.cascade;
   journey.route.confidence = success_of(decision, decision.cascade);
-  const double allowance = std::min(*decision.draft_allowance, kCascadeGain);
-  JudgedDraft draft =
-      run_judged(journey, allowance, kCascadeGain + kCascadeReach - allowance);
+  const double allowance = *decision.cascade_allowance;
+  JudgedDraft draft = run_judged(journey, allowance, kCascadeReach);
   const bool kept = draft.answer.has_value() && !draft.stopped &&
                     (draft.answer->receipt.finish == "cancelled" ||
                      (draft.success && draft.success->gain() <= allowance));

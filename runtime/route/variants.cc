@@ -1,6 +1,7 @@
 #include "runtime/route/variants.h"
 
 #include <algorithm>
+#include <map>
 
 namespace ac {
 namespace {
@@ -135,15 +136,15 @@ void VariantCache::make_room(uint64_t bytes) {
 }
 
 bool VariantCache::hold_together(std::string_view one, std::string_view other) const {
-  uint64_t needed = 0;
-  std::string_view weights;
+  std::map<std::string_view, uint64_t> needed;  // by file
   for (const LocalVariant& variant : source_->variants()) {
     if (variant.cost.id != one && variant.cost.id != other) continue;
-    if (!variant.weights.empty() && variant.weights == weights) continue;
-    weights = variant.weights;
-    needed += variant.memory_bytes;
+    uint64_t& bytes = needed[variant.weights.empty() ? variant.cost.id : variant.weights];
+    bytes = std::max(bytes, variant.memory_bytes);
   }
-  return budget_bytes_ == 0 || needed <= budget_bytes_;
+  uint64_t all = 0;
+  for (const auto& [file, bytes] : needed) all += bytes;
+  return budget_bytes_ == 0 || all <= budget_bytes_;
 }
 
 Result<Engine*> VariantCache::get(std::string_view id) {

@@ -225,7 +225,7 @@ TEST(Strategies, DraftsAreTakenByWhatTheyShow) {
       if (place != kRemotePlace) answer.signals.mean_logprob = logprob;
       return answer;
     });
-    return score_of(run_all(world, book, draft_gate(gates_with_drafts(), {"odd"}, 0.05, {})))
+    return score_of(run_all(world, book, draft_gate(gates_with_drafts(), {"odd"}, {0.05}, {})))
         .remote_share;
   };
   EXPECT_EQ(remote_share(-0.001f), 0);
@@ -242,7 +242,7 @@ TEST(Strategies, BothADraftAndWhatReplacesItArePaid) {
     return answer;
   });
   for (const WorkflowRun& run :
-       run_all(world, book, draft_gate(gates_with_drafts(), {"odd"}, 0.05, {}))) {
+       run_all(world, book, draft_gate(gates_with_drafts(), {"odd"}, {0.05}, {}))) {
     for (const StepRun& step : run.steps) {
       EXPECT_THAT(step.places, ElementsAre("odd", "remote"));
       EXPECT_NEAR(step.seconds, 1.25, 0.01);
@@ -268,7 +268,7 @@ TEST(Strategies, ACascadeTriesTheCheaperFirst) {
     const auto gates = gates_with_drafts({"cheap", "dear"}, {1.8f, 3, 3});
     std::vector<StepRun> all;
     for (WorkflowRun& run :
-         run_all(world, book, draft_gate(gates, {"cheap", "dear"}, 0.05, plan))) {
+         run_all(world, book, draft_gate(gates, {"cheap", "dear"}, {0.05, 0.1}, plan))) {
       all.insert(all.end(), run.steps.begin(), run.steps.end());
     }
     return all;
@@ -299,7 +299,7 @@ TEST(Strategies, WhatDidNotFitIsNotJudged) {
   });
   const auto gates = gates_with_drafts({"cheap", "dear"}, {1.8f, 3, 3}, 2);
   for (const WorkflowRun& run :
-       run_all(world, book, draft_gate(gates, {"cheap", "dear"}, 0.05, {}))) {
+       run_all(world, book, draft_gate(gates, {"cheap", "dear"}, {0.05, 0.1}, {}))) {
     for (const StepRun& step : run.steps) EXPECT_THAT(step.places, ElementsAre("remote"));
   }
 }
@@ -311,15 +311,20 @@ TEST(Strategies, AnAllowanceIsTakenAsFarAsItIsCertain) {
     return runs;
   };
   const auto full = runs_of(1000, 900);
-  const auto allowance =
-      certain_allowance(full, 0.95, 0.9, [&](double at) -> Result<std::vector<WorkflowRun>> {
-        return runs_of(1000, at < 0.1 ? 895 : 700);
-      });
-  ASSERT_TRUE(allowance && *allowance);
-  EXPECT_NEAR(**allowance, 0.095, 1e-9);
-  const auto none = certain_allowance(
-      full, 0.95, 0.9,
-      [&](double) -> Result<std::vector<WorkflowRun>> { return runs_of(1000, 700); });
+  const auto certain = [&](bool cascade, const auto& n_right) {
+    return certain_setting(full, 0.95, 0.9, tried_settings(cascade),
+                           [&](const Allowed& at) -> Result<std::vector<WorkflowRun>> {
+                             return runs_of(1000, n_right(at));
+                           });
+  };
+  const auto allowed = certain(true, [](const Allowed& at) { return at.allowance < 0.1 ? 895u : 700u; });
+  ASSERT_TRUE(allowed && *allowed);
+  EXPECT_NEAR((*allowed)->allowance, 0.095, 1e-9);
+  EXPECT_FALSE((*allowed)->cascade) << "what was lost to allowances is not there for a cascade";
+  const auto further = [](const Allowed& at) { return at.cascade.value_or(0) < 0.1 ? 895u : 700u; };
+  EXPECT_NEAR(*(*certain(true, further))->cascade, 0.09, 1e-9);
+  EXPECT_FALSE((*certain(false, further))->cascade);
+  const auto none = certain(true, [](const Allowed&) { return 700u; });
   ASSERT_TRUE(none);
   EXPECT_FALSE(*none);
 }
@@ -334,7 +339,8 @@ TEST(Report, SaysWhatWasRun) {
   report.n_workflows = 32;
   report.retain = 0.962;
   report.confidence = 0.9;
-  report.allowance = 0.01;
+  report.headline = "oracle";
+  report.allowed = Allowed{.allowance = 0.01, .cascade = 0.1};
   report.prices = kPrices;
   report.rows.push_back(report_row("full model alone", full, full));
   report.rows.push_back(report_row("oracle", run_all(world, book, oracle({"cheap"})), full));
@@ -351,7 +357,8 @@ TEST(Report, SaysWhatWasRun) {
   }
   const std::string text = report_markdown(report);
   EXPECT_THAT(text, HasSubstr("| oracle | "));
-  EXPECT_THAT(text, HasSubstr("an allowance of 0.010"));
+  EXPECT_THAT(text, HasSubstr("an allowance of 0.010 and of 0.10 in the cascade"));
+  EXPECT_THAT(text, testing::ContainsRegex("answered by (remote|cheap) [0-9.]+ %, (remote|cheap) "));
   const OrderedJson json = report_to_json(report);
   EXPECT_THAT(text, HasSubstr("| prune | 0.0 % [0.0, 0.0] | 0.0 % | ["));
   EXPECT_EQ(json["ablations"][0]["without"], "prune");

@@ -154,22 +154,22 @@ TEST(DraftPath, GoesAsFarAsItIsAllowed) {
   const std::vector<float> gains = {0.2f, 0.1f, 0.05f, 0.9f, 0.1f, 0.05f};  // probe, draft, second
   // 0.4 more is too much even before anything is written.
   const std::vector<float> predicted = {0.5f, 0.5f, 0.9f};
-  EXPECT_EQ(draft_path(predicted, gains, 0.05, {}).tier, 2u);
-  EXPECT_FALSE(draft_path(predicted, gains, 0.05, {}).drafted);
+  EXPECT_EQ(draft_path(predicted, gains, {0.05}, {}).tier, 2u);
+  EXPECT_FALSE(draft_path(predicted, gains, {0.05}, {}).drafted);
   // 0.2 more of the dearer variant is not, but then the probe is.
   const std::vector<float> dearer_is_better = {0.5f, 0.7f, 0.9f};
-  EXPECT_EQ(draft_path(dearer_is_better, gains, 0.05, {}).tier, 2u);
-  EXPECT_FALSE(draft_path(dearer_is_better, gains, 0.05, {}).drafted);
-  EXPECT_TRUE(draft_path(dearer_is_better, gains, 0.05, {.probe = false}).drafted);
-  const DraftPath kept = draft_path(predicted, gains, 0.12, {});
+  EXPECT_EQ(draft_path(dearer_is_better, gains, {0.05}, {}).tier, 2u);
+  EXPECT_FALSE(draft_path(dearer_is_better, gains, {0.05}, {}).drafted);
+  EXPECT_TRUE(draft_path(dearer_is_better, gains, {0.05}, {.probe = false}).drafted);
+  const DraftPath kept = draft_path(predicted, gains, {0.12}, {});
   EXPECT_EQ(kept.tier, 0u);
   EXPECT_TRUE(kept.drafted);
   EXPECT_FALSE(kept.asked_second);
   const std::vector<float> doubtful = {0.2f, 0.3f, 0.05f, 0.9f, 0.1f, 0.05f};
-  const DraftPath thrown = draft_path(predicted, doubtful, 0.12, {});
+  const DraftPath thrown = draft_path(predicted, doubtful, {0.12}, {});
   EXPECT_EQ(thrown.tier, 2u);
   EXPECT_TRUE(thrown.drafted);
-  const DraftPath saved = draft_path(predicted, doubtful, 0.12, {.second = true});
+  const DraftPath saved = draft_path(predicted, doubtful, {0.12}, {.second = true});
   EXPECT_EQ(saved.tier, 0u);
   EXPECT_TRUE(saved.asked_second);
 }
@@ -177,28 +177,28 @@ TEST(DraftPath, GoesAsFarAsItIsAllowed) {
 // The tiers are 0.75, 0.94 and the full model's 0.95: the second is asked, the first drafts.
 TEST(DraftPath, ACheaperVariantDraftsFirstInACascade) {
   const std::vector<float> predicted = {0.75f, 0.94f, 0.95f};
-  const auto path = [&](float probe, float draft, double allowance, DraftUse use = {}) {
-    return draft_path(predicted, std::vector<float>{probe, draft, 0, 0, 0, 0}, allowance, use);
+  const auto path = [&](float probe, float draft, std::optional<double> cascade, DraftUse use = {}) {
+    return draft_path(predicted, std::vector<float>{probe, draft, 0, 0, 0, 0}, {0.3, cascade}, use);
   };
-  EXPECT_EQ(path(0.1f, 0.1f, 0.3).tier, 0u);
-  // It is held to kCascadeGain however much is allowed, and to what is allowed where that is less.
-  EXPECT_EQ(path(0.1f, 0.16f, 0.3).tier, 1u);
-  EXPECT_EQ(path(0.1f, 0.1f, 0.05).tier, 1u);
-  EXPECT_EQ(path(0.1f, 0.04f, 0.05).tier, 0u);
+  EXPECT_EQ(path(0.1f, 0.1f, 0.15).tier, 0u);
+  // It is held to its own allowance.
+  EXPECT_EQ(path(0.1f, 0.16f, 0.15).tier, 1u);
+  EXPECT_EQ(path(0.1f, 0.1f, 0.14).tier, 1u) << "0.2 more are too much for the prompt alone";
   // It is stopped once it has read the prompt, unless nobody looks.
-  EXPECT_EQ(path(0.21f, 0.1f, 0.3).tier, 1u);
-  EXPECT_EQ(path(0.21f, 0.1f, 0.3, {.probe = false}).tier, 0u);
-  EXPECT_EQ(path(0.1f, 0.1f, 0.3, {.cascade = false}).tier, 1u);
+  EXPECT_EQ(path(0.21f, 0.1f, 0.15).tier, 1u);
+  EXPECT_EQ(path(0.21f, 0.1f, 0.15, {.probe = false}).tier, 0u);
+  EXPECT_EQ(path(0.1f, 0.1f, 0.15, {.cascade = false}).tier, 1u);
+  EXPECT_EQ(path(0.1f, 0.1f, std::nullopt).tier, 1u);
   // What it wrote in vain was written, even where the variant after it does not answer either.
   const std::vector<float> in_vain = {0, 0.9f, 0, 0.9f, 0, 0};
-  EXPECT_EQ(draft_path(predicted, in_vain, 0.3, {}).tier, 2u);
-  EXPECT_TRUE(draft_path(predicted, in_vain, 0.3, {}).drafted);
-  EXPECT_FALSE(draft_path(predicted, in_vain, 0.3, {.cascade = false}).drafted);
+  EXPECT_EQ(draft_path(predicted, in_vain, {0.3, 0.15}, {}).tier, 2u);
+  EXPECT_TRUE(draft_path(predicted, in_vain, {0.3, 0.15}, {}).drafted);
+  EXPECT_FALSE(draft_path(predicted, in_vain, {0.3}, {}).drafted);
 }
 
 TEST(CascadeTier, IsTheCheapestThatIsGoodEnough) {
   const auto tier = [](const std::vector<double>& success, size_t chosen) {
-    return cascade_tier(std::span<const double>(success), chosen);
+    return cascade_tier(std::span<const double>(success), chosen, 0.15);
   };
   EXPECT_EQ(tier({0.5, 0.8, 0.9, 0.95}, 2), 1u);
   EXPECT_EQ(tier({0.8, 0.8, 0.9, 0.95}, 2), 0u);
@@ -226,6 +226,35 @@ TEST(DraftGuarantee, KeepsMoreWhereDraftsShowIt) {
   ASSERT_TRUE(drafted.allowance);
   EXPECT_NEAR(drafted.kept, 0.7, 0.03);
   EXPECT_EQ(drafted.retained, 1);
+}
+
+// Once nothing goes to the full model any more, what is left to lose goes to the cascade.
+TEST(DraftGuarantee, GivesTheCascadeWhatIsLeft) {
+  Rng rng(4);
+  const auto table_of = [&](double dear_is_right) {
+    CalibrationTable table{.n_tiers = 3, .predicted = {}, .earned = {}};
+    for (size_t i = 0; i < 4000; ++i) {
+      table.predicted.insert(table.predicted.end(), {0.85f, 0.99f, 1.0f});
+      table.earned.insert(table.earned.end(), {i % 4 != 0 ? 1.0f : 0.0f,
+                                               rng.uniform() < dear_is_right ? 1.0f : 0.0f, 1.0f});
+    }
+    return table;
+  };
+  // The cheap one's draft shows roughly whether it is right.
+  std::vector<float> gains;
+  for (size_t i = 0; i < 4000; ++i) {
+    const float shown = i % 4 == 0 ? 0.1f + 0.1f * static_cast<float>(rng.uniform()) : 0.06f;
+    gains.insert(gains.end(), {0, shown, 0, 0, 0, 0});
+  }
+  const Guarantee good = draft_guarantee(table_of(0.99), gains, {}, 0.95, 0.9);
+  ASSERT_TRUE(good.allowance && good.cascade);
+  EXPECT_GE(*good.cascade, 0.09);
+  EXPECT_LT(*good.cascade, 0.2);
+  EXPECT_EQ(good.kept, 1);
+  EXPECT_GE(good.retained, 0.95);
+  EXPECT_FALSE(draft_guarantee(table_of(0.99), gains, {.cascade = false}, 0.95, 0.9).cascade);
+  // The dear one uses up the promise; the cascade's drafts, which are better here, are not reached.
+  EXPECT_FALSE(draft_guarantee(table_of(0.9), gains, {}, 0.95, 0.9).cascade);
 }
 
 TEST(DraftGate, ComesBackFromItsFile) {

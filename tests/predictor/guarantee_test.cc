@@ -99,7 +99,14 @@ TEST(Guarantee, TheAllowanceIsNotSpentOnAWorseVariant) {
   EXPECT_EQ(accepted_tier(near, 0.025), 3u);
   // Dearer is not always better.
   EXPECT_EQ(accepted_tier(std::vector<float>{0.9f, 0.5f, 0.95f}, 0.1), 0u);
-  EXPECT_TRUE(std::ranges::is_sorted(tried_allowances()));
+  const auto settings = tried_settings(true);
+  EXPECT_TRUE(std::ranges::is_sorted(settings, {}, &Allowed::allowance));
+  EXPECT_TRUE(std::ranges::is_sorted(settings, {}, [](const Allowed& allowed) {
+    return allowed.cascade.value_or(-1);
+  }));
+  EXPECT_TRUE(settings.back().cascade);
+  EXPECT_FALSE(tried_settings(false).back().cascade);
+  EXPECT_EQ(tried_settings(false).back().allowance, settings.back().allowance);
 }
 
 TEST(Guarantee, ACheaperVariantThatIsNearlyAsGoodIsAsked) {

@@ -158,13 +158,14 @@ TEST_F(Draft, AnotherModelBehindTheNameIsNotJudged) {
 // q4 with 0.8 and q8 with 0.94 beside the full model's 0.95: q8 is asked, q4 drafts first.
 class Cascade : public Draft {
  protected:
-  void make_cascade(DraftUse use = {}, RouterOptions options = {}) {
+  void make_cascade(RouterOptions options = {}, std::optional<double> cascade = 0.12) {
     judge_.drafts = some_gate();
-    judge_.draft_use = use;
-    judge_.judge = [](std::string_view, const RequestFacts&) {
+    judge_.draft_use = {};
+    judge_.judge = [cascade](std::string_view, const RequestFacts&) {
       Judgement judgement{.gate = GateKind::kNgram, .prediction = {{0.8f, 0.94f, 0.94f, 0.95f}}};
       judgement.allowance = kAllowance + kDraftReach;
       judgement.draft_allowance = kAllowance;
+      judgement.cascade_allowance = cascade;
       return judgement;
     };
     options.verify = Verify::kEscalate;
@@ -252,12 +253,14 @@ TEST_F(Cascade, IsNotBegunWithoutNeed) {
     const auto decision = router_->decide(request);
     return decision ? decision->cascade : decision.error().message;
   };
-  make_cascade({.cascade = false});
+  make_cascade({}, std::nullopt);
+  EXPECT_EQ(first(request_of(kEasy)), "");
+  make_cascade({}, 0.09);  // 0.8 is 0.15 less than the full model's
   EXPECT_EQ(first(request_of(kEasy)), "");
   // The budget has room for one of them: 100 and 200 bytes.
-  make_cascade({}, {.memory_budget_bytes = 299});
+  make_cascade({.memory_budget_bytes = 299});
   EXPECT_EQ(first(request_of(kEasy)), "");
-  make_cascade({}, {.memory_budget_bytes = 300});
+  make_cascade({.memory_budget_bytes = 300});
   EXPECT_EQ(first(request_of(kEasy)), "q4");
   RouteRequest pinned = request_of(kEasy);
   pinned.pin = "q8";
@@ -266,7 +269,7 @@ TEST_F(Cascade, IsNotBegunWithoutNeed) {
   EXPECT_EQ(first(request_of(kEasy)), "");
   // Two levels of one file are in memory together anyhow.
   world_.nested = true;
-  make_cascade({}, {.memory_budget_bytes = 150});
+  make_cascade({.memory_budget_bytes = 250});
   EXPECT_EQ(first(request_of(kEasy)), "q4");
 }
 

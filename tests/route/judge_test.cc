@@ -101,6 +101,10 @@ TEST(Judge, DraftsAreHeldToTheirOwnAllowance) {
   EXPECT_EQ(judgement.draft_allowance, made.promised->allowance);
   EXPECT_NEAR(*judgement.allowance, *judgement.draft_allowance + kDraftReach, 1e-9);
   EXPECT_GE(judgement.alarm_margin, 0);
+  // Nothing is lost here, so all of both lists is promised; there is no cascade on unknown ground.
+  ASSERT_TRUE(made.promised->cascade);
+  EXPECT_EQ(judgement.cascade_allowance, made.promised->cascade);
+  EXPECT_FALSE(made.judge.judge("something else entirely", {}).cascade_allowance);
   const Judgement novel = made.judge.judge("something else entirely", {});
   EXPECT_NEAR(*novel.draft_allowance, *judgement.draft_allowance - 0.5, 1e-9);
   ASSERT_TRUE(made.judge.usual);
