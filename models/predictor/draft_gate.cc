@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "models/predictor/facts.h"
 #include "models/predictor/gate_tensors.h"
@@ -212,10 +213,11 @@ int32_t DraftGate::n_parameters() const {
 }
 
 DraftPath draft_path(std::span<const float> predicted, std::span<const float> gains,
-                     const Allowed& allowed, DraftUse use) {
+                     const Allowed& allowed, DraftUse use, size_t usual) {
   const double allowance = allowed.allowance;
   const size_t full = predicted.size() - 1;
-  DraftPath path{.tier = accepted_tier(predicted, allowance + kDraftReach)};
+  DraftPath path{.tier =
+                     usual + accepted_tier(predicted.subspan(usual), allowance + kDraftReach)};
   if (path.tier == full) return path;
   const auto gain_of = [&](size_t tier, DraftStage stage) {
     return static_cast<double>(gains[tier * kDraftStages + static_cast<size_t>(stage)]);
@@ -242,17 +244,25 @@ DraftPath draft_path(std::span<const float> predicted, std::span<const float> ga
   return path;
 }
 
+size_t usual_variant(const CalibrationTable& table, DraftUse use) {
+  if (!use.cascade || table.n_tiers < 2) return 0;
+  std::vector<size_t> tiers(table.n_tiers - 1);
+  std::iota(tiers.begin(), tiers.end(), size_t{0});
+  return usual_tier(table, tiers);
+}
+
 Guarantee draft_guarantee(const CalibrationTable& table, std::span<const float> gains,
                           DraftUse use, double retain, double confidence) {
   const size_t n_tiers = table.n_tiers;
   const size_t n_gains = (n_tiers - 1) * kDraftStages;
   AC_CHECK(gains.size() == table.n_rows() * n_gains);
+  const size_t usual = usual_variant(table, use);
   return guarantee_of_rule(
       table.n_rows(), retain, confidence, tried_settings(use.cascade),
       [&](size_t row, const Allowed& allowed) -> RuleOutcome {
         const DraftPath path =
             draft_path(std::span(table.predicted).subspan(row * n_tiers, n_tiers),
-                       gains.subspan(row * n_gains, n_gains), allowed, use);
+                       gains.subspan(row * n_gains, n_gains), allowed, use, usual);
         return table.outcome(row, path.tier);
       });
 }

@@ -15,7 +15,8 @@
 //
 // In a cascade (FrugalGPT, Chen et al. 2023, arXiv:2305.05176) a cheaper variant drafts before the
 // one that is asked. It has an allowance of its own (Allowed::cascade), which is promised last, with
-// kCascadeReach in place of kDraftReach: what stands behind it is next to free.
+// kCascadeReach in place of kDraftReach: what stands behind it is next to free. Variants cheaper than
+// the usual one (usual_tier) answer in no other way.
 #pragma once
 
 #include <cstdint>
@@ -113,9 +114,13 @@ struct DraftPath {
   bool drafted = false;  // a variant wrote an answer, kept or not
   bool asked_second = false;
 };
-// `predicted` [n_tiers]; `gains` [n_tiers - 1, kDraftStages].
+// `predicted` [n_tiers]; `gains` [n_tiers - 1, kDraftStages]; `usual`: the cheapest tier that is asked
+// without a cascade.
 DraftPath draft_path(std::span<const float> predicted, std::span<const float> gains,
-                     const Allowed& allowed, DraftUse use);
+                     const Allowed& allowed, DraftUse use, size_t usual = 0);
+
+// The usual one of a gate's variants; the cheapest where there is no cascade.
+size_t usual_variant(const CalibrationTable& table, DraftUse use);
 
 // The promise of guarantee(), for the n-gram gate with the draft gate after it. REQUIRES: `gains`
 // as Parts::gains, for the rows of `table`.

@@ -14,7 +14,7 @@ namespace {
 constexpr double kStrictest = -0.3, kStep = 0.005;
 constexpr size_t kAllowances = 181;  // up to 0.6
 constexpr double kCascadeStep = 0.01;
-constexpr size_t kCascades = 20;  // up to 0.2
+constexpr size_t kCascades = 10;  // up to 0.1: beyond, more drafts are thrown away than are saved
 
 constexpr std::array<Allowed, kAllowances + kCascades> kSettings = [] {
   std::array<Allowed, kAllowances + kCascades> settings{};
@@ -37,6 +37,16 @@ constexpr double kFirstVariance = 0.02, kFirstRows = 10;
 
 std::span<const Allowed> tried_settings(bool cascade) {
   return std::span(kSettings).first(cascade ? kSettings.size() : kAllowances);
+}
+
+size_t usual_tier(const CalibrationTable& table, std::span<const size_t> tiers) {
+  std::vector<double> success;
+  for (const size_t tier : tiers) {
+    double sum = 0;
+    for (size_t row = 0; row < table.n_rows(); ++row) sum += table.outcome(row, tier).earned;
+    success.push_back(sum / static_cast<double>(std::max<size_t>(1, table.n_rows())));
+  }
+  return variant_to_ask(std::span<const double>(success));
 }
 
 size_t accepted_tier(std::span<const float> predicted, double allowance) {

@@ -68,6 +68,11 @@ size_t variant_to_ask(std::span<const Number> success) {
                              success.begin());
 }
 
+// Of these tiers, cheapest first, the place of the one that would be asked if prompts said nothing:
+// the cheapest that is nearly as good as the best on the labels. 0 without labels. REQUIRES: not
+// empty, tiers < table.n_tiers.
+size_t usual_tier(const CalibrationTable& table, std::span<const size_t> tiers);
+
 // The tier of a row that answers at this allowance: n_tiers - 1 is the full model.
 size_t accepted_tier(std::span<const float> predicted, double allowance);
 

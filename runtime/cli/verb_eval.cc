@@ -22,6 +22,7 @@ constexpr std::array kOptions = {
     Option{"--n", "N", "workflows of the evaluation split (500)"},
     Option{"--calibration", "N",
            "workflows of the calibration split that choose the threshold (300)"},
+    Option{"--seed", "N", "of the first workflow of the evaluation split; the others follow (0)"},
     Option{"--price", "NAME=P/C",
            "what the same runs cost at P and C dollars a million tokens (prompt, completion)", true},
     Option{"--out", "NAME", "write NAME.md, NAME.json and NAME.svg"},
@@ -217,6 +218,7 @@ void add_groups(std::span<const tasks::Workflow> workflows, std::span<const Work
 
 Result<int> run(const Invocation& invocation) {
   AC_TRY(const int64_t n, invocation.integer("--n", 500, 16, 100'000));
+  AC_TRY(const int64_t seed, invocation.integer("--seed", 0, 0, 1'000'000'000));
   AC_TRY(const int64_t n_calibration, invocation.integer("--calibration", 300, 16, 100'000));
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY(const std::unique_ptr<Places> places, Places::open(invocation, settings));
@@ -247,7 +249,8 @@ Result<int> run(const Invocation& invocation) {
 
   const auto calibration =
       workflows_of(tasks::Split::kCalibration, 0, static_cast<size_t>(n_calibration));
-  const auto workflows = workflows_of(tasks::Split::kEvaluation, 0, static_cast<size_t>(n));
+  const auto workflows = workflows_of(tasks::Split::kEvaluation, static_cast<uint64_t>(seed),
+                                      static_cast<size_t>(n));
   const std::vector<std::string>& variants = places->variants;
   Evaluation evaluation(*places, report.prices);
   // Each step at each place, and some again because an earlier answer was another one: a guess.

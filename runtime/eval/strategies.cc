@@ -101,10 +101,12 @@ namespace {
 // One step by the draft gate.
 class DraftStep {
  public:
-  DraftStep(const Gates& gates, const std::vector<std::string>& variants, const Allowed& allowed,
-            DraftUse use, const StepQuestion& question)
+  // `usual`: of the variants, the cheapest that is asked without a cascade.
+  DraftStep(const Gates& gates, const std::vector<std::string>& variants, size_t usual,
+            const Allowed& allowed, DraftUse use, const StepQuestion& question)
       : gates_(gates),
         variants_(variants),
+        usual_(usual),
         allowance_(allowed.allowance),
         cascade_(use.cascade ? allowed.cascade : std::nullopt),
         use_(use),
@@ -119,7 +121,9 @@ class DraftStep {
     std::vector<float> predicted =
         success_of(std::span(variants_).subspan(floor), gates_.ngram->tiers(), prediction);
     predicted.push_back(prediction.success.back());
-    chosen = floor + accepted_tier(predicted, allowance_ + kDraftReach);
+    const size_t usual = std::max(floor, usual_);
+    chosen = usual + accepted_tier(std::span<const float>(predicted).subspan(usual - floor),
+                                   allowance_ + kDraftReach);
     StepPlan plan;
     const auto remote_alone = [&] {
       plan.places.push_back(remote());
@@ -206,6 +210,7 @@ class DraftStep {
 
   const Gates& gates_;
   const std::vector<std::string>& variants_;
+  size_t usual_;
   double allowance_;
   std::optional<double> cascade_;
   DraftUse use_;
@@ -225,7 +230,13 @@ Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string>
     NgramReader reader;
   };
   auto now = std::make_shared<OnItsWay>();
-  return [gates, now, variants = std::move(variants), allowed,
+  std::vector<size_t> tiers;
+  for (const std::string& variant : variants) {
+    tiers.push_back(tier_of(gates->ngram->tiers(), variant));
+  }
+  const size_t usual =
+      plan.use.cascade ? usual_tier(gates->ngram->parts().calibration, tiers) : 0;
+  return [gates, now, usual, variants = std::move(variants), allowed,
           plan](const StepQuestion& question) -> Result<StepPlan> {
     constexpr std::string_view kId = "now";
     if (question.step == 0) {
@@ -241,7 +252,7 @@ Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string>
       if (here.allowance > 0) here.allowance /= relative;
       if (here.cascade) *here.cascade /= relative;
     }
-    DraftStep one(*gates, variants, here, plan.use, question);
+    DraftStep one(*gates, variants, usual, here, plan.use, question);
     WorkflowStep step;
     size_t chosen = 0;
     AC_TRY(StepPlan made,

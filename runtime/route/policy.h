@@ -48,7 +48,7 @@ struct PolicyInput {
   std::optional<double> allowance{};
   // What a question to the remote has to gain to be worth its price; 0: the price does not matter.
   double worth_gain = 0;
-  double least_cost = 0;        // variants cheaper than this will not do (sticky workflows)
+  double least_cost = 0;        // variants cheaper than this will not do (sticky workflows, cascades)
   int64_t n_tokens_needed = 0;  // prompt and room for an answer; 0: fits, or not known
   bool remote_configured = false;
   bool offline = false;

@@ -233,13 +233,19 @@ Result<Decision> Router::decide(const RouteRequest& request) const {
   }
   const Prediction prediction = decision.prediction.value_or(Prediction{});
   decision.candidates = candidates_for(state_->judge.tiers, prediction, costs);
+  double least_cost = workflow.dearest_local;
+  for (const Candidate& candidate : decision.candidates) {
+    if (decision.draft_allowance && candidate.id == state_->judge.usual_variant) {
+      least_cost = std::max(least_cost, candidate.cost);
+    }
+  }
   PolicyInput input{.locals = decision.candidates,
                     .has_prediction = decision.prediction.has_value(),
                     .remote_success = full_model_success(prediction),
                     .threshold = threshold,
                     .allowance = decision.allowance,
                     .worth_gain = decision.worth_gain,
-                    .least_cost = workflow.dearest_local,
+                    .least_cost = least_cost,
                     .n_tokens_needed = decision.n_tokens_needed,
                     .remote_configured = static_cast<bool>(state_->make_remote),
                     .offline = state_->offline(),

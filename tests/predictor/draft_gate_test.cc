@@ -196,6 +196,21 @@ TEST(DraftPath, ACheaperVariantDraftsFirstInACascade) {
   EXPECT_FALSE(draft_path(predicted, in_vain, {0.3}, {}).drafted);
 }
 
+TEST(DraftPath, WhatIsUsuallyWorseOnlyDrafts) {
+  const std::vector<float> predicted = {0.94f, 0.94f, 0.95f};
+  const std::vector<float> gains = {0, 0.08f, 0, 0, 0.01f, 0};
+  EXPECT_EQ(draft_path(predicted, gains, {0.1}, {}).tier, 0u);
+  EXPECT_EQ(draft_path(predicted, gains, {0.1}, {}, 1).tier, 1u);
+  EXPECT_EQ(draft_path(predicted, gains, {0.1, 0.05}, {}, 1).tier, 1u);
+  EXPECT_EQ(draft_path(predicted, gains, {0.1, 0.09}, {}, 1).tier, 0u);
+  const CalibrationTable table{.n_tiers = 3,
+                               .predicted = {0, 0, 0, 0, 0, 0},
+                               .earned = {0, 1, 1, 1, 1, 1}};
+  EXPECT_EQ(usual_variant(table, {}), 1u);
+  EXPECT_EQ(usual_variant(table, {.cascade = false}), 0u);
+  EXPECT_EQ(usual_variant(CalibrationTable{}, {}), 0u);
+}
+
 TEST(CascadeTier, IsTheCheapestThatIsGoodEnough) {
   const auto tier = [](const std::vector<double>& success, size_t chosen) {
     return cascade_tier(std::span<const double>(success), chosen, 0.15);
@@ -234,7 +249,7 @@ TEST(DraftGuarantee, GivesTheCascadeWhatIsLeft) {
   const auto table_of = [&](double dear_is_right) {
     CalibrationTable table{.n_tiers = 3, .predicted = {}, .earned = {}};
     for (size_t i = 0; i < 4000; ++i) {
-      table.predicted.insert(table.predicted.end(), {0.85f, 0.99f, 1.0f});
+      table.predicted.insert(table.predicted.end(), {0.93f, 0.99f, 1.0f});
       table.earned.insert(table.earned.end(), {i % 4 != 0 ? 1.0f : 0.0f,
                                                rng.uniform() < dear_is_right ? 1.0f : 0.0f, 1.0f});
     }
@@ -243,13 +258,13 @@ TEST(DraftGuarantee, GivesTheCascadeWhatIsLeft) {
   // The cheap one's draft shows roughly whether it is right.
   std::vector<float> gains;
   for (size_t i = 0; i < 4000; ++i) {
-    const float shown = i % 4 == 0 ? 0.1f + 0.1f * static_cast<float>(rng.uniform()) : 0.06f;
+    const float shown = i % 4 == 0 ? 0.05f + 0.1f * static_cast<float>(rng.uniform()) : 0.03f;
     gains.insert(gains.end(), {0, shown, 0, 0, 0, 0});
   }
   const Guarantee good = draft_guarantee(table_of(0.99), gains, {}, 0.95, 0.9);
   ASSERT_TRUE(good.allowance && good.cascade);
-  EXPECT_GE(*good.cascade, 0.09);
-  EXPECT_LT(*good.cascade, 0.2);
+  EXPECT_GE(*good.cascade, 0.04);
+  EXPECT_LT(*good.cascade, 0.09);
   EXPECT_EQ(good.kept, 1);
   EXPECT_GE(good.retained, 0.95);
   EXPECT_FALSE(draft_guarantee(table_of(0.99), gains, {.cascade = false}, 0.95, 0.9).cascade);

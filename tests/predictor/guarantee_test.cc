@@ -122,5 +122,19 @@ TEST(Guarantee, ACheaperVariantThatIsNearlyAsGoodIsAsked) {
   EXPECT_EQ(asked({}), 0u);
 }
 
+TEST(UsualTier, IsTheCheapestThatIsNearlyAsGood) {
+  CalibrationTable table{.n_tiers = 4, .predicted = std::vector<float>(400), .earned = {}};
+  for (size_t row = 0; row < 100; ++row) {
+    table.earned.insert(table.earned.end(),
+                        {row < 80 ? 1.0f : 0, row < 89 ? 1.0f : 0, row < 90 ? 1.0f : 0, 1});
+  }
+  const auto usual = [&](const std::vector<size_t>& tiers) { return usual_tier(table, tiers); };
+  EXPECT_EQ(usual({0, 1, 2}), 1u);
+  EXPECT_EQ(usual({0, 2}), 1u);
+  EXPECT_EQ(usual({0}), 0u);
+  table.predicted.clear();
+  EXPECT_EQ(usual({0, 1}), 0u) << "no labels";
+}
+
 }  // namespace
 }  // namespace ac

@@ -203,6 +203,19 @@ TEST_F(Cascade, TheVariantAfterItAnswersWhereItDoesNot) {
   EXPECT_THAT(answer->receipt.doubts, testing::IsEmpty());
 }
 
+// q4, q8 and f16 are equally likely here, and q8 is the usual one: q4 only drafts.
+TEST_F(Cascade, WhatIsUsuallyWorseOnlyDrafts) {
+  judge_.usual_variant = "q8";
+  make_with(Verify::kEscalate);
+  const auto decision = router_->decide(request_of("0.94"));
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->route.variant, "q8");
+  EXPECT_EQ(decision->cascade, "") << "nothing is promised of a cascade";
+  judge_.usual_variant = "";
+  make_with(Verify::kEscalate);
+  EXPECT_EQ(router_->decide(request_of("0.94"))->route.variant, "q4");
+}
+
 TEST_F(Cascade, IsStoppedOnceItHasRead) {
   make_cascade();
   world_.hidden_of["q4"] = {-1};
