@@ -22,7 +22,7 @@ constexpr std::array kOptions = {
     Option{"--n", "N", "workflows of the evaluation split (500)"},
     Option{"--calibration", "N",
            "workflows of the calibration split that choose the threshold (300)"},
-    Option{"--seed", "N", "of the first workflow of the evaluation split; the others follow (0)"},
+    Option{"--first-seed", "N", "of the first workflow of the evaluation split; others follow (0)"},
     Option{"--price", "NAME=P/C",
            "what the same runs cost at P and C dollars a million tokens (prompt, completion)", true},
     Option{"--out", "NAME", "write NAME.md, NAME.json and NAME.svg"},
@@ -218,7 +218,7 @@ void add_groups(std::span<const tasks::Workflow> workflows, std::span<const Work
 
 Result<int> run(const Invocation& invocation) {
   AC_TRY(const int64_t n, invocation.integer("--n", 500, 16, 100'000));
-  AC_TRY(const int64_t seed, invocation.integer("--seed", 0, 0, 1'000'000'000));
+  AC_TRY(const int64_t seed, invocation.integer("--first-seed", 0, 0, 1'000'000'000));
   AC_TRY(const int64_t n_calibration, invocation.integer("--calibration", 300, 16, 100'000));
   AC_TRY(const Settings settings, invocation.load_settings());
   AC_TRY(const std::unique_ptr<Places> places, Places::open(invocation, settings));
