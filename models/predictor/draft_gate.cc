@@ -244,8 +244,8 @@ DraftPath draft_path(std::span<const float> predicted, std::span<const float> ga
   return path;
 }
 
-size_t usual_variant(const CalibrationTable& table, DraftUse use) {
-  if (!use.cascade || table.n_tiers < 2) return 0;
+size_t usual_variant(const CalibrationTable& table) {
+  if (table.n_tiers < 2) return 0;
   std::vector<size_t> tiers(table.n_tiers - 1);
   std::iota(tiers.begin(), tiers.end(), size_t{0});
   return usual_tier(table, tiers);
@@ -256,7 +256,7 @@ Guarantee draft_guarantee(const CalibrationTable& table, std::span<const float> 
   const size_t n_tiers = table.n_tiers;
   const size_t n_gains = (n_tiers - 1) * kDraftStages;
   AC_CHECK(gains.size() == table.n_rows() * n_gains);
-  const size_t usual = usual_variant(table, use);
+  const size_t usual = usual_variant(table);
   return guarantee_of_rule(
       table.n_rows(), retain, confidence, tried_settings(use.cascade),
       [&](size_t row, const Allowed& allowed) -> RuleOutcome {

@@ -44,7 +44,7 @@ inline constexpr double kCascadeReach = 0.05;
 struct DraftUse {
   bool probe = true;
   bool second = false;
-  bool cascade = true;
+  bool cascade = false;
 };
 
 class DraftGate {
@@ -114,13 +114,12 @@ struct DraftPath {
   bool drafted = false;  // a variant wrote an answer, kept or not
   bool asked_second = false;
 };
-// `predicted` [n_tiers]; `gains` [n_tiers - 1, kDraftStages]; `usual`: the cheapest tier that is asked
-// without a cascade.
+// `predicted` [n_tiers]; `gains` [n_tiers - 1, kDraftStages]; `usual`: of usual_variant.
 DraftPath draft_path(std::span<const float> predicted, std::span<const float> gains,
                      const Allowed& allowed, DraftUse use, size_t usual = 0);
 
-// The usual one of a gate's variants; the cheapest where there is no cascade.
-size_t usual_variant(const CalibrationTable& table, DraftUse use);
+// The usual one of a gate's variants (usual_tier). 0 without labels.
+size_t usual_variant(const CalibrationTable& table);
 
 // The promise of guarantee(), for the n-gram gate with the draft gate after it. REQUIRES: `gains`
 // as Parts::gains, for the rows of `table`.

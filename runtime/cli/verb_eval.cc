@@ -37,7 +37,7 @@ struct NamedDraftPlan {
 };
 constexpr NamedDraftPlan kDraftPlans[] = {
     {"drafts judged", {}},
-    {"drafts judged, no cascade", {.use = {.cascade = false}}},
+    {"drafts judged, cascade", {.use = {.cascade = true}}},
     {"drafts judged, no probe", {.use = {.probe = false}}},
     {"drafts judged, second drafts", {.use = {.second = true}}},
     {"drafts judged, by workflow", {.by_workflow = true}},
@@ -179,6 +179,8 @@ class Evaluation {
     return runs;
   }
 
+  void ask_together(std::vector<std::string> places) { book_.ask_together(std::move(places)); }
+
   std::optional<Progress> progress;
 
  private:
@@ -270,7 +272,11 @@ Result<int> run(const Invocation& invocation) {
         [&](const Allowed& allowed) { return evaluation.run(calibration, at(allowed)); });
   };
 
+  std::vector<std::string> all_places = variants;
+  all_places.emplace_back(kRemotePlace);
+  evaluation.ask_together(std::move(all_places));
   AC_TRY(const auto full, evaluation.run(workflows, always_remote()));
+  evaluation.ask_together({});
   const auto add = [&](std::string name,
                        const Strategy& strategy) -> Result<std::vector<WorkflowRun>> {
     AC_TRY(std::vector<WorkflowRun> runs, evaluation.run(workflows, strategy));
@@ -334,7 +340,7 @@ Result<int> run(const Invocation& invocation) {
       return has_drafts ? draft_gate(places->gates, left, allowed, kDraftPlans[0].plan)
                         : default_gate(places->gates, left, allowed.allowance, false);
     };
-    AC_TRY(const auto allowed, certain(without, has_drafts));
+    AC_TRY(const auto allowed, certain(without, kDraftPlans[0].plan.use.cascade));
     AC_TRY(const auto runs, evaluation.run(workflows, without(allowed.value_or(kNothing))));
     report.ablations.push_back(ablation_of(technique, runs, headline, full));
   }

@@ -101,7 +101,7 @@ namespace {
 // One step by the draft gate.
 class DraftStep {
  public:
-  // `usual`: of the variants, the cheapest that is asked without a cascade.
+  // `usual`: of the variants, the one that prompts which say nothing go to; cheaper ones only draft.
   DraftStep(const Gates& gates, const std::vector<std::string>& variants, size_t usual,
             const Allowed& allowed, DraftUse use, const StepQuestion& question)
       : gates_(gates),
@@ -234,8 +234,7 @@ Strategy draft_gate(std::shared_ptr<const Gates> gates, std::vector<std::string>
   for (const std::string& variant : variants) {
     tiers.push_back(tier_of(gates->ngram->tiers(), variant));
   }
-  const size_t usual =
-      plan.use.cascade ? usual_tier(gates->ngram->parts().calibration, tiers) : 0;
+  const size_t usual = usual_tier(gates->ngram->parts().calibration, tiers);
   return [gates, now, usual, variants = std::move(variants), allowed,
           plan](const StepQuestion& question) -> Result<StepPlan> {
     constexpr std::string_view kId = "now";

@@ -25,10 +25,18 @@ double price_of(const StepRun& step, const StepPrices& prices) {
 }
 
 Result<const PlaceAnswer*> AnswerBook::answer(std::string_view place, const std::string& prompt) {
-  auto key = std::make_pair(std::string(place), prompt);
+  const bool together = std::find(together_.begin(), together_.end(), place) != together_.end();
+  for (size_t i = 0; together && i < together_.size(); ++i) {
+    AC_TRY([[maybe_unused]] const PlaceAnswer* answer, ask(together_[i], prompt));
+  }
+  return ask(std::string(place), prompt);
+}
+
+Result<const PlaceAnswer*> AnswerBook::ask(const std::string& place, const std::string& prompt) {
+  auto key = std::make_pair(place, prompt);
   const auto known = answers_.find(key);
   if (known != answers_.end()) return &known->second;
-  AC_TRY(PlaceAnswer answer, ask_(key.first, prompt));
+  AC_TRY(PlaceAnswer answer, ask_(place, prompt));
   return &answers_.emplace(std::move(key), std::move(answer)).first->second;
 }
 

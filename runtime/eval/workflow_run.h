@@ -40,10 +40,16 @@ class AnswerBook {
   explicit AnswerBook(AskPlace ask) : ask_(std::move(ask)) {}
   // Valid as long as the book. Errors: those of asking.
   Result<const PlaceAnswer*> answer(std::string_view place, const std::string& prompt);
+  // From now on a prompt that is put to one of these places is put to all of them in turn: machines
+  // are faster and slower from minute to minute, and times that are compared should be of one moment.
+  void ask_together(std::vector<std::string> places) { together_ = std::move(places); }
   size_t n_asked() const { return answers_.size(); }
 
  private:
+  Result<const PlaceAnswer*> ask(const std::string& place, const std::string& prompt);
+
   AskPlace ask_;
+  std::vector<std::string> together_;
   std::map<std::pair<std::string, std::string>, PlaceAnswer> answers_;
 };
 

@@ -90,7 +90,7 @@ JudgeMade make_judge(std::shared_ptr<const Gates> gates, const JudgeOptions& opt
     allowed.cascade = made.promised->cascade;
     if (made.promised->allowance) allowed.gate += kDraftReach;
     made.judge.draft_use = *options.drafts;
-    made.judge.usual_variant = made.judge.tiers[usual_variant(table, *options.drafts)];
+    made.judge.usual_variant = made.judge.tiers[usual_variant(table)];
   }
   if (table.n_rows() > 0) made.judge.usual = baseline_of(*gates->ngram);
   made.judge.judge = [gates, allowed, learning](std::string_view prompt,

@@ -89,6 +89,21 @@ TEST(Workflows, TheRemoteIsPaidAndRight) {
   EXPECT_EQ(world.asked.size(), n);
 }
 
+TEST(Workflows, PlacesAreAskedTogether) {
+  World world(4);
+  AnswerBook book = world.book();
+  book.ask_together({"cheap", "remote"});
+  ASSERT_TRUE(book.answer("remote", "a"));
+  EXPECT_THAT(world.asked, ElementsAre("cheap", "remote"));
+  ASSERT_TRUE(book.answer("cheap", "a"));
+  EXPECT_EQ(world.asked.size(), 2u);
+  ASSERT_TRUE(book.answer("odd", "b"));
+  EXPECT_THAT(world.asked, ElementsAre("cheap", "remote", "odd"));
+  book.ask_together({});
+  ASSERT_TRUE(book.answer("remote", "c"));
+  EXPECT_EQ(world.asked.size(), 4u);
+}
+
 TEST(Workflows, OneWrongStepIsAWrongWorkflowAndIsQuoted) {
   World world(32);
   AnswerBook book = world.book();
@@ -274,19 +289,20 @@ TEST(Strategies, ACascadeTriesTheCheaperFirst) {
     return all;
   };
   constexpr float kSure = -0.001f, kUnsure = -3;
-  for (const StepRun& step : steps(kSure, kSure, {})) {
+  constexpr DraftPlan kCascade = {.use = {.cascade = true}};
+  for (const StepRun& step : steps(kSure, kSure, kCascade)) {
     EXPECT_THAT(step.places, ElementsAre("cheap"));
     EXPECT_EQ(step.bit_ops, 15);
   }
-  for (const StepRun& step : steps(kUnsure, kSure, {})) {
+  for (const StepRun& step : steps(kUnsure, kSure, kCascade)) {
     EXPECT_THAT(step.places, ElementsAre("cheap", "dear"));
     EXPECT_EQ(step.bit_ops, 15 + 15 * 4);
     EXPECT_EQ(step.local_seconds, 0.5);
   }
-  for (const StepRun& step : steps(kUnsure, kUnsure, {})) {
+  for (const StepRun& step : steps(kUnsure, kUnsure, kCascade)) {
     EXPECT_THAT(step.places, ElementsAre("cheap", "dear", "remote"));
   }
-  for (const StepRun& step : steps(kSure, kSure, {.use = {.cascade = false}})) {
+  for (const StepRun& step : steps(kSure, kSure, {})) {
     EXPECT_THAT(step.places, ElementsAre("dear"));
   }
 }
@@ -299,7 +315,8 @@ TEST(Strategies, WhatDidNotFitIsNotJudged) {
   });
   const auto gates = gates_with_drafts({"cheap", "dear"}, {1.8f, 3, 3}, 2);
   for (const WorkflowRun& run :
-       run_all(world, book, draft_gate(gates, {"cheap", "dear"}, {0.05, 0.1}, {}))) {
+       run_all(world, book, draft_gate(gates, {"cheap", "dear"}, {0.05, 0.1},
+                                      {.use = {.cascade = true}}))) {
     for (const StepRun& step : run.steps) EXPECT_THAT(step.places, ElementsAre("remote"));
   }
 }

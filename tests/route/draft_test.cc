@@ -160,7 +160,7 @@ class Cascade : public Draft {
  protected:
   void make_cascade(RouterOptions options = {}, std::optional<double> cascade = 0.12) {
     judge_.drafts = some_gate();
-    judge_.draft_use = {};
+    judge_.draft_use = {.cascade = true};
     judge_.judge = [cascade](std::string_view, const RequestFacts&) {
       Judgement judgement{.gate = GateKind::kNgram, .prediction = {{0.8f, 0.94f, 0.94f, 0.95f}}};
       judgement.allowance = kAllowance + kDraftReach;

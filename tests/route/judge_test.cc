@@ -94,7 +94,8 @@ std::shared_ptr<const Gates> gates_with_drafts(size_t n_labels) {
 
 TEST(Judge, DraftsAreHeldToTheirOwnAllowance) {
   const JudgeMade made =
-      make_judge(gates_with_drafts(4000), {.drafts = DraftUse{}, .target_success = 0.95});
+      make_judge(gates_with_drafts(4000),
+                 {.drafts = DraftUse{.cascade = true}, .target_success = 0.95});
   ASSERT_TRUE(made.promised && made.promised->allowance);
   EXPECT_TRUE(made.judge.drafts);
   const Judgement judgement = made.judge.judge("known words only here", {});
