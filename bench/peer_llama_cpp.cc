@@ -8,7 +8,8 @@
 //          a pool of threads that lives as long as the context, flash attention where llama.cpp
 //          chooses it, a first run that is not counted, the median of the others
 //   logits: reads token ids and compares the scores after each with those that `agentcompress logits`
-//          wrote, in order; prints the largest difference. Keys and values in f32, as ours
+//          wrote (--kv-format f32), in order; prints the largest difference. Keys and values in
+//          f32, no flash attention
 //
 // usage: peer_llama_cpp logits LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS ROWS.f32 ID...
 //        peer_llama_cpp start LIBRARY_FOLDER CPU_LIBRARY MODEL.gguf N_THREADS ID...
@@ -80,7 +81,7 @@ struct Peer {
 
   // n_context 0: llama.cpp's own choice.
   Peer(const std::filesystem::path& folder, const char* cpu_library, const char* file,
-       int n_threads, uint32_t n_context, bool f32_keys = false) {
+       int n_threads, uint32_t n_context, bool exact = false) {
     open_library(folder, "libggml-base");
     ggml = open_library(folder, "libggml");
     llama = open_library(folder, "libllama");
@@ -98,20 +99,30 @@ struct Peer {
     if (model == nullptr) give_up(std::string("cannot load ") + file);
     Blob context_params = find<Blob()>(llama, "llama_context_default_params")();
     if (n_context > 0) std::memcpy(context_params.bytes, &n_context, sizeof n_context);  // n_ctx
-    if (f32_keys) set_f32_keys(context_params);
+    if (exact) be_exact(context_params);
     context = find<void*(void*, Blob)>(llama, "llama_init_from_model")(model, context_params);
     if (context == nullptr) give_up("no context");
     find<void(void*, int, int)>(llama, "llama_set_n_threads")(context, n_threads, n_threads);
   }
 
-  // type_k and type_v, which are f16 (1) by default and f32 (0) here.
-  static void set_f32_keys(Blob& context_params) {
-    constexpr size_t kPlace = 88;
-    constexpr int32_t kF16[2] = {1, 1}, kF32[2] = {0, 0};
-    if (std::memcmp(context_params.bytes + kPlace, kF16, sizeof kF16) != 0) {
-      give_up("the types of keys and values are elsewhere in this release's llama_context_params");
-    }
-    std::memcpy(context_params.bytes + kPlace, kF32, sizeof kF32);
+  // Keys and values in f32 (0), which are f16 (1) by default, and no flash attention, which rounds too:
+  // -1, llama.cpp's choice, is the last of four such enumerations. Types stand behind a callback and its
+  // data, both null. All of it moves from release to release.
+  static void be_exact(Blob& context_params) {
+    const auto replace = [&](std::span<const int32_t> before, size_t n_same, int32_t value) {
+      for (size_t at = 0; at < 192; at += sizeof value) {
+        std::byte* const place = context_params.bytes + at;
+        if (std::memcmp(place, before.data(), before.size_bytes()) != 0) continue;
+        for (size_t i = n_same; i < before.size(); ++i) {
+          std::memcpy(place + i * sizeof value, &value, sizeof value);
+        }
+        return;
+      }
+      give_up("llama_context_params of this release are not understood");
+    };
+    constexpr int32_t kTypes[] = {0, 0, 0, 0, 1, 1}, kChoices[] = {-1, -1, -1, -1};
+    replace(kTypes, 4, 0);
+    replace(kChoices, 3, 0);
   }
 
   void load_backend(const std::string& path) {
