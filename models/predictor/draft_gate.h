@@ -15,8 +15,8 @@
 //
 // In a cascade (FrugalGPT, Chen et al. 2023, arXiv:2305.05176) a cheaper variant drafts before the
 // one that is asked. It has an allowance of its own (Allowed::cascade), which is promised last, with
-// kCascadeReach in place of kDraftReach: what stands behind it is next to free. Variants cheaper than
-// the usual one (usual_tier) answer in no other way.
+// kCascadeReach in place of kDraftReach: what stands behind it is next to free. Variants cheaper
+// than the usual one (usual_tier) answer in no other way.
 #pragma once
 
 #include <cstdint>
@@ -97,8 +97,9 @@ size_t draft_features_count(DraftStage stage, size_t n_hidden);
 // log(p / (1 - p)), p held away from 0 and 1.
 float gate_logit(float probability);
 
-// Who drafts before `chosen` in a cascade, of tiers with these chances of success, cheapest first and
-// the full model last; `chosen` where no cheaper one is good enough. REQUIRES: chosen < success.size().
+// Who drafts before `chosen` in a cascade, of tiers with these chances of success, cheapest first
+// and the full model last; `chosen` where no cheaper one is good enough.
+// REQUIRES: chosen < success.size().
 template <class Number>
 size_t cascade_tier(std::span<const Number> success, size_t chosen, double allowance) {
   for (size_t tier = 0; tier < chosen; ++tier) {

@@ -79,7 +79,7 @@ size_t accepted_tier(std::span<const float> predicted, double allowance);
 // A setting of a rule: what it may give away, as a difference of success to the full model's.
 struct Allowed {
   double allowance = 0;             // where a variant answers instead of the full model
-  std::optional<double> cascade{};  // where a cheaper variant's draft does; none: there is no cascade
+  std::optional<double> cascade{};  // where a cheaper variant's draft does; none: no cascade
 };
 // The settings that are tried, strictest first.
 std::span<const Allowed> tried_settings(bool cascade);
