@@ -38,7 +38,7 @@ struct Judge {
       judge{};  // empty: none
   std::shared_ptr<const DraftGate> drafts{};  // nullptr: none
   DraftUse draft_use{};
-  std::string usual_variant{};  // of the draft gate's: cheaper ones only draft before it; empty: any may answer
+  std::string usual_variant{};  // cheaper ones only draft before it; empty: any may answer
   std::optional<DriftBaseline> usual{};  // of the prompts learned from
 };
 
