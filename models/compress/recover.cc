@@ -15,7 +15,6 @@ constexpr size_t kHeldBackEvery = 20;  // windows
 constexpr size_t kMostHeldBackTokens = 32768;
 constexpr int32_t kTokensPerPack = 2048;
 constexpr int64_t kWarmUpSteps = 20;
-constexpr float kLastRate = 0.1f;
 constexpr char kPartName[] = "all";
 
 Sequence sequence_of(const TokenWindows& windows, size_t i) {
@@ -33,12 +32,13 @@ class Recoverer {
   Result<Part> run() {
     AC_TRY_STATUS(split_windows());
     AC_TRY(student_, Parameters::create(stage_.from()));
-    const LmTrainerOptions trainer{.n_threads = stage_.team().n_threads(),
-                                   .adamw = {.beta1 = 0.9f,
-                                             .beta2 = 0.95f,
-                                             .epsilon = 1e-8f,
-                                             .weight_decay = 0.0f},
-                                   .clip_length = 1.0f};
+    LmTrainerOptions trainer{
+        .n_threads = stage_.team().n_threads(),
+        .adamw = {.beta1 = 0.9f, .beta2 = 0.95f, .epsilon = 1e-8f, .weight_decay = 0.0f},
+        .clip_length = 1.0f};
+    if (options_.mode == RecoverMode::kFull && options_.muon) {
+      trainer.muon = {.beta = 0.95f, .weight_decay = 0.0f};
+    }
     AC_TRY(trainer_, LmTrainer::create(*student_, trainer));
     AC_TRY(teacher_, Teacher::create(stage_.base(), trainer));
     if (options_.mode == RecoverMode::kLora) {
@@ -63,7 +63,9 @@ class Recoverer {
 
  private:
   PackTeacher teacher() {
-    return [this](const Pack& pack) { return teacher_->rows(pack); };
+    return [this](const Pack& pack, std::span<const int32_t> rows) {
+      return teacher_->rows(pack, rows);
+    };
   }
 
   // Whether any token of window i is to be predicted.
@@ -136,7 +138,7 @@ class Recoverer {
       }
       const auto peak = static_cast<float>(options_.learning_rate);
       const float rate =
-          cosine_learning_rate(step_, kWarmUpSteps, n_steps, peak, kLastRate * peak);
+          cosine_learning_rate(step_, kWarmUpSteps, n_steps, peak, 0.0f);
       AC_TRY(const StepReport done, trainer_->add_gradients(packs, distillation));
       if (lora_) {
         lora_->step(*student_, rate, trainer_->clip_factor(done));

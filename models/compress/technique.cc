@@ -202,6 +202,16 @@ class RecoverTechnique final : public Technique {
       return fail(ErrorCode::kInvalidArgument, "recover: '{}', expected full or lora",
                   words.plain());
     }
+    if (const auto optimizer = words.take("optimizer")) {
+      if (o.mode == RecoverMode::kLora) {
+        return fail(ErrorCode::kInvalidArgument, "recover: optimizer goes with full, not with lora");
+      }
+      if (*optimizer != "adamw" && *optimizer != "muon") {
+        return fail(ErrorCode::kInvalidArgument, "recover: optimizer is '{}', expected adamw or muon",
+                    *optimizer);
+      }
+      o.muon = *optimizer == "muon";
+    }
     constexpr int64_t kMostTokens = int64_t{1} << 40;
     AC_TRY_STATUS(words.integer("tokens", 1, kMostTokens, &o.tokens));
     AC_TRY_STATUS(words.integer("tokens_per_step", 1, 1 << 24, &o.tokens_per_step));
@@ -220,7 +230,8 @@ class RecoverTechnique final : public Technique {
         "patience={}",
         recover_mode_name(o.mode), o.tokens, o.tokens_per_step, o.learning_rate, o.text_share,
         o.look_every, o.patience);
-    if (o.mode == RecoverMode::kLora) text += fmt::format(" rank={}", o.rank);
+    text += o.mode == RecoverMode::kLora ? fmt::format(" rank={}", o.rank)
+                                         : fmt::format(" optimizer={}", o.muon ? "muon" : "adamw");
     return text;
   }
   // It learns from the same text; what is enough for moments is little for it.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 namespace ac {
 namespace {
@@ -39,12 +38,6 @@ std::vector<MuonMatrix> layer_matrices(const Parameters& parameters) {
   return matrices;
 }
 
-std::vector<int32_t> all_rows(size_t n) {
-  std::vector<int32_t> rows(n);
-  std::iota(rows.begin(), rows.end(), 0);
-  return rows;
-}
-
 Status prepare(const Checkpoint& checkpoint, TapeBackend& tape, Model* model) {
   AC_TRY(*model, load_model(checkpoint, tape));
   return tape.create_kv(model->config.kv_shape(1, model->config.n_context, KvFormat::kF32));
@@ -78,29 +71,35 @@ Result<std::unique_ptr<LmTrainer>> LmTrainer::create(Parameters& parameters,
 
 // Past the last attention only rows that count are computed: an answer is a quarter of a document, and
 // the output is a seventh of a small model.
-LossOptions LmTrainer::keep_rows_that_count(const LossOptions& loss) {
+void LmTrainer::keep_rows_that_count(const Pack& pack, std::span<const float> weights,
+                                     std::span<const float> teacher_weights) {
   rows_.clear();
   row_targets_.clear();
   row_weights_.clear();
-  for (size_t i = 0; i < loss.weights.size(); ++i) {
-    if (loss.weights[i] == 0.0f) continue;
+  row_teacher_weights_.clear();
+  for (size_t i = 0; i < pack.tokens.size(); ++i) {
+    const float weight = weights.empty() ? 0.0f : weights[i];
+    const float teacher_weight = teacher_weights.empty() ? 0.0f : teacher_weights[i];
+    if (weight == 0.0f && teacher_weight == 0.0f) continue;
     rows_.push_back(static_cast<int32_t>(i));
-    row_targets_.push_back(loss.targets[i]);
-    row_weights_.push_back(loss.weights[i]);
+    row_targets_.push_back(pack.targets[i]);
+    row_weights_.push_back(weight);
+    row_teacher_weights_.push_back(teacher_weight);
   }
-  return {.targets = row_targets_, .weights = row_weights_};
 }
 
-Result<StepLoss> LmTrainer::run(const Pack& pack, const LossOptions& loss) {
-  LossOptions options = loss;
-  if (loss.teacher) {
-    rows_ = all_rows(pack.tokens.size());
-  } else {
-    options = keep_rows_that_count(loss);
-    if (rows_.empty()) return StepLoss();
+Result<StepLoss> LmTrainer::run(const Pack& pack, std::span<const float> weights,
+                                const PackTeacher& teacher,
+                                std::span<const float> teacher_weights) {
+  keep_rows_that_count(pack, weights, teacher_weights);
+  if (rows_.empty()) return StepLoss();
+  LossOptions loss{.targets = row_targets_, .weights = row_weights_};
+  if (teacher) {
+    AC_TRY(loss.teacher, teacher(pack, rows_));
+    loss.teacher_weights = row_teacher_weights_;
   }
   tape_->begin_step(pack.batch());
-  tape_->loss(forward(*tape_, model_, rows_), options);
+  tape_->loss(forward(*tape_, model_, rows_), loss);
   AC_TRY_STATUS(tape_->end_step());
   return tape_->step_loss();
 }
@@ -130,20 +129,11 @@ Result<StepReport> LmTrainer::add_gradients(std::span<const Pack> packs,
         return static_cast<float>(static_cast<double>(w * factor) / weight);
       });
     };
-    LossOptions loss{.targets = pack.targets};
     scaled(weights_, 1.0f - share);
-    loss.weights = weights_;
-    if (share > 0) {
-      auto rows = distillation.teacher(pack);
-      if (!rows) {
-        clear_gradients();
-        return rows.error();
-      }
-      loss.teacher = std::move(*rows);
-      scaled(teacher_weights_, share);
-      loss.teacher_weights = teacher_weights_;
-    }
-    const Result<StepLoss> done = run(pack, loss);
+    scaled(teacher_weights_, share);
+    const Result<StepLoss> done = share > 0
+                                      ? run(pack, weights_, distillation.teacher, teacher_weights_)
+                                      : run(pack, weights_);
     if (!done) {
       clear_gradients();
       return done.error();
@@ -182,7 +172,7 @@ Result<double> LmTrainer::loss(std::span<const Pack> packs) {
   double sum = 0, weight = 0;
   tape_->set_pass(TapeBackend::Pass::kForward);
   for (const Pack& pack : packs) {
-    AC_TRY(const StepLoss loss, run(pack, {.targets = pack.targets, .weights = pack.weights}));
+    AC_TRY(const StepLoss loss, run(pack, pack.weights));
     sum += loss.cross_entropy;
     weight += pack.total_weight();
   }
@@ -193,9 +183,7 @@ Result<double> LmTrainer::divergence(std::span<const Pack> packs, const PackTeac
   double sum = 0, weight = 0;
   tape_->set_pass(TapeBackend::Pass::kForward);
   for (const Pack& pack : packs) {
-    AC_TRY(TeacherRows rows, teacher(pack));
-    AC_TRY(const StepLoss loss,
-           run(pack, {.teacher = std::move(rows), .teacher_weights = pack.weights}));
+    AC_TRY(const StepLoss loss, run(pack, {}, teacher, pack.weights));
     sum += loss.divergence;
     weight += pack.total_weight();
   }
@@ -214,8 +202,7 @@ Result<std::unique_ptr<Teacher>> Teacher::create(const Checkpoint& checkpoint,
   return teacher;
 }
 
-Result<TeacherRows> Teacher::rows(const Pack& pack) {
-  const std::vector<int32_t> rows = all_rows(pack.tokens.size());
+Result<TeacherRows> Teacher::rows(const Pack& pack, std::span<const int32_t> rows) {
   tape_->begin_step(pack.batch());
   const Value out = forward(*tape_, model_, rows);
   const auto n_cols = static_cast<size_t>(out.n_cols);

@@ -25,9 +25,10 @@ struct LmTrainerOptions {
   float clip_length = 1.0f;  // longest gradient
 };
 
-// The teacher's rows for a pack of this step; the function that comes back is called until the step
-// ends. Errors end the step, and parameters stay as they are.
-using PackTeacher = std::function<Result<TeacherRows>(const Pack& pack)>;
+// The teacher's logits of these rows of a pack of this step, which are rows 0, 1, ... of what comes
+// back; that is called until the step ends. Errors end the step, and parameters stay as they are.
+using PackTeacher =
+    std::function<Result<TeacherRows>(const Pack& pack, std::span<const int32_t> rows)>;
 
 // Learning from a teacher: `share` of the loss is the divergence from its logits, the rest is the
 // cross-entropy of the targets.
@@ -75,8 +76,12 @@ class LmTrainer {
 
  private:
   LmTrainer(const cpu::Isa& isa, Parameters& parameters, const LmTrainerOptions& options);
-  Result<StepLoss> run(const Pack& pack, const LossOptions& loss);
-  LossOptions keep_rows_that_count(const LossOptions& loss);
+  // Weights [n_tokens of the pack] or empty.
+  Result<StepLoss> run(const Pack& pack, std::span<const float> weights,
+                       const PackTeacher& teacher = {},
+                       std::span<const float> teacher_weights = {});
+  void keep_rows_that_count(const Pack& pack, std::span<const float> weights,
+                            std::span<const float> teacher_weights);
 
   const cpu::Isa& isa_;
   Parameters& parameters_;
@@ -89,7 +94,7 @@ class LmTrainer {
   std::vector<float> weights_, teacher_weights_;
   // The rows whose logits are computed, and what is expected of them.
   std::vector<int32_t> rows_, row_targets_;
-  std::vector<float> row_weights_;
+  std::vector<float> row_weights_, row_teacher_weights_;
 };
 
 // A model that gives logits to learn from; its weights may be of any format.
@@ -98,8 +103,8 @@ class Teacher {
   // `checkpoint` outlives it. Errors: those of load_model and choose_isa.
   static Result<std::unique_ptr<Teacher>> create(const Checkpoint& checkpoint,
                                                  const LmTrainerOptions& options);
-  // Logits of every token of the pack, valid until the next call. Errors: kOutOfMemory.
-  Result<TeacherRows> rows(const Pack& pack);
+  // Logits of these tokens of the pack, valid until the next call. Errors: kOutOfMemory.
+  Result<TeacherRows> rows(const Pack& pack, std::span<const int32_t> rows);
 
  private:
   explicit Teacher(const LmTrainerOptions& options) : team_({.n_threads = options.n_threads}) {}

@@ -23,7 +23,13 @@ constexpr std::string_view kWhole =
     "[fine]\n"
     "quantise = nested levels=0,25,100 damping=0.02 reorder=no output=q6_k order_tokens=512\n"
     "[finer]\n"
-    "quantise = nested\n";
+    "quantise = nested\n"
+    "[taught]\n"
+    "recover = full\n"
+    "[taught.2]\n"
+    "recover = full optimizer=adamw\n"
+    "[taught.3]\n"
+    "recover = lora rank=8\n";
 
 TEST(Recipe, EveryNumberIsInTheText) {
   const auto recipe = parse_recipe(kWhole, "a.ini");
@@ -31,7 +37,7 @@ TEST(Recipe, EveryNumberIsInTheText) {
   EXPECT_EQ(recipe->calibrate_tokens, 4096u);
   EXPECT_EQ(recipe->window, 128);
   EXPECT_EQ(recipe->measure_tokens, 999u);
-  ASSERT_EQ(recipe->variants.size(), 4u);
+  ASSERT_EQ(recipe->variants.size(), 7u);
   EXPECT_EQ(recipe->variants[0].id, "small.1");
   std::vector<std::string> texts;
   for (const auto& technique : recipe->variants[0].chain) texts.push_back(technique->text());
@@ -57,6 +63,11 @@ TEST(Recipe, EveryNumberIsInTheText) {
   EXPECT_EQ(texts.back(), "quantise nested damping=0.01 reorder=yes order_tokens=1024");
   EXPECT_EQ(recipe->variants[3].levels(), (std::vector<int32_t>{0, 50, 100}));
   EXPECT_TRUE(recipe->variants[3].chain[0]->needs_calibration());
+  constexpr std::string_view kEnds[] = {" optimizer=muon", " optimizer=adamw", " rank=8"};
+  for (size_t i = 0; i < std::size(kEnds); ++i) {
+    texts.push_back(recipe->variants[4 + i].chain[0]->text());
+    EXPECT_TRUE(texts.back().ends_with(kEnds[i])) << texts.back();
+  }
   // A line's text, read again, says the same.
   for (const std::string& text : texts) {
     const size_t space = text.find(' ');
@@ -92,6 +103,8 @@ TEST(Recipe, MistakesSayWhereAndWhat) {
       {"version = 1\n[a]\nprune = 0.5\n", "key=value"},
       {"version = 1\n[a]\nprune = selection=best\n", "selection"},
       {"version = 1\n[a]\nlow_rank = keep=1\n", "keep"},
+      {"version = 1\n[a]\nrecover = full optimizer=sgd\n", "expected adamw or muon"},
+      {"version = 1\n[a]\nrecover = lora optimizer=muon\n", "goes with full"},
       {"version = 1\n[a]\nquantise = q8_0\nprune = ff_keep=0.5\n", "prune after quantise"},
       {"version = 1\n[a]\nlow_rank =\nprune = ff_keep=0.5\n", "prune after low_rank"},
       {"version = 1\n[a]\nquantise = q8_0\nrepair =\n", "repair after quantise"},

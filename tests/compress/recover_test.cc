@@ -31,7 +31,7 @@ class RecoverStories : public test::StoriesTest {
 
 TEST_F(RecoverStories, GivesBackHalfOfTheLostPerplexity) {
   const auto student = cut();
-  const auto made = recover(bench().stage(student), {.tokens = 160'000,
+  const auto made = recover(bench().stage(student), {.tokens = 200'000,
                                                      .tokens_per_step = 2048,
                                                      .learning_rate = 2e-3,
                                                      .look_every = 10});
@@ -47,6 +47,27 @@ TEST_F(RecoverStories, GivesBackHalfOfTheLostPerplexity) {
             0.5 * (before.perplexity - before.base_perplexity));
   ASSERT_EQ(made->notes.size(), 1u);
   EXPECT_NE(made->notes[0].find("divergence"), std::string::npos);
+}
+
+// Muon moves matrices of layers; everything else, and everything without it, is AdamW's.
+TEST_F(RecoverStories, EitherOptimizerHelps) {
+  const auto student = cut();
+  const double before = quality(*student).kl_mean;
+  std::vector<double> after;
+  for (const bool muon : {false, true}) {
+    const auto made = recover(bench().stage(student), {.muon = muon,
+                                                       .tokens = 40'000,
+                                                       .tokens_per_step = 2048,
+                                                       .learning_rate = 2e-3,
+                                                       .look_every = 10});
+    ASSERT_TRUE(made) << made.error().message;
+    after.push_back(quality(made->checkpoint).kl_mean);
+    EXPECT_LT(after.back(), 0.85 * before);
+  }
+  RecordProperty("kl_before", std::to_string(before));
+  RecordProperty("kl_after_adamw", std::to_string(after[0]));
+  RecordProperty("kl_after_muon", std::to_string(after[1]));
+  EXPECT_NE(after[0], after[1]);
 }
 
 TEST_F(RecoverStories, LoraMovesLessAndHelps) {
