@@ -7,8 +7,8 @@
 namespace ac {
 namespace {
 
-constexpr std::array<const Family*, 6> kFamilies = {
-    &kLlama, &kQwen2, &kQwen3, &kGemma2, &kGemma3, &kPhi3,
+constexpr std::array<const Family*, 7> kFamilies = {
+    &kLlama, &kQwen2, &kQwen3, &kGemma2, &kGemma3, &kPhi3, &kDeci,
 };
 
 }  // namespace

@@ -11,5 +11,6 @@ extern const Family kQwen3;
 extern const Family kGemma2;
 extern const Family kGemma3;
 extern const Family kPhi3;
+extern const Family kDeci;
 
 }  // namespace ac

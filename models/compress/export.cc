@@ -72,7 +72,7 @@ Result<Exported> standard_checkpoint(const Checkpoint& source) {
     exported.notes.push_back(
         fmt::format("{} low-rank pairs were multiplied back into f32 matrices", n_pairs));
   }
-  if (!layers_differ(config)) return exported;
+  if (!layers_differ(config) || config.architecture == kLayered) return exported;
   if (config.architecture != kLlama) {
     return fail(
         ErrorCode::kUnsupported,

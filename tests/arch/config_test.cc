@@ -233,8 +233,8 @@ TEST(Config, NamesTheKnownArchitectures) {
   const auto status = load(checkpoint);
   ASSERT_FALSE(status.has_value());
   EXPECT_EQ(status.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(status.error().message, HasSubstr("llama, qwen2, qwen3, gemma2, gemma3, phi3"));
-  EXPECT_EQ(architecture_names().size(), 6u);
+  EXPECT_THAT(status.error().message, HasSubstr("llama, qwen2, qwen3, gemma2, gemma3, phi3, deci"));
+  EXPECT_EQ(architecture_names().size(), 7u);
 }
 
 TEST(Config, RefusesHeadsThatDoNotDivide) {

@@ -64,6 +64,8 @@ TEST_F(BuildCommand, BuildsTellsPlotsAndExports) {
   const Outcome answer =
       run({"ask", "--zoo", "a.zoo", "--variant", "lean", "--max-tokens", "4", "Once upon a time"});
   EXPECT_EQ(answer.exit_code, 0) << answer.err;
+  const Outcome of_file = run({"ask", "--model", "lean.gguf", "--max-tokens", "4", "Once upon a time"});
+  EXPECT_EQ(of_file.exit_code, 0) << of_file.err;
 }
 
 // A teller of stories does no research; but it is asked, and the table says so.

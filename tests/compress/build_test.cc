@@ -407,6 +407,12 @@ TEST(Export, LayersThatDiffer) {
   for (const auto& [key, value] : made->checkpoint.metadata) {
     EXPECT_FALSE(key.starts_with("llama.")) << key;
   }
+  // It is the same model here too, and stays what it is when it is exported again.
+  EXPECT_EQ(logits(made->checkpoint), logits(model));
+  const auto again = standard_checkpoint(made->checkpoint);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->checkpoint.get_string("general.architecture").value(), "deci");
+  EXPECT_TRUE(again->notes.empty());
   const Checkpoint even = test::random_model({.family = "llama"});
   EXPECT_EQ(standard_checkpoint(even)->checkpoint.get_string("general.architecture").value(),
             "llama");
