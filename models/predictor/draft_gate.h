@@ -44,7 +44,7 @@ inline constexpr double kCascadeReach = 0.05;
 struct DraftUse {
   bool probe = true;
   bool second = false;
-  bool cascade = false;
+  bool cascade = true;
 };
 
 class DraftGate {

@@ -37,7 +37,7 @@ struct NamedDraftPlan {
 };
 constexpr NamedDraftPlan kDraftPlans[] = {
     {"drafts judged", {}},
-    {"drafts judged, cascade", {.use = {.cascade = true}}},
+    {"drafts judged, no cascade", {.use = {.cascade = false}}},
     {"drafts judged, no probe", {.use = {.probe = false}}},
     {"drafts judged, second drafts", {.use = {.second = true}}},
     {"drafts judged, by workflow", {.by_workflow = true}},

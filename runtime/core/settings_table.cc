@@ -44,7 +44,7 @@ constexpr auto kRows = std::to_array<SettingRow>({
     {"route", "confidence_threshold", kNumber, "", "0.7", 0, 1, "", "predicted success that a local variant must reach (gate = paper)"},
     {"route", "verify", kChoice, "", "mark", 0, 0, "no|mark|escalate", "check local answers: say what is doubtful, or ask the full model instead"},
     {"route", "probe", kYesNo, "", "yes", 0, 0, "", "verify = escalate: let a variant be stopped once it has read the prompt"},
-    {"route", "cascade", kYesNo, "", "no", 0, 0, "", "verify = escalate: let a cheaper variant draft first where it is likely to be right"},
+    {"route", "cascade", kYesNo, "", "yes", 0, 0, "", "verify = escalate: let a cheaper variant draft first where it is likely to be right"},
     {"route", "second_draft", kYesNo, "", "no", 0, 0, "", "verify = escalate: ask another variant before a doubtful answer goes to the full model"},
 
     {"route", "learn", kYesNo, "", "yes", 0, 0, "", "go on learning: from /good and /bad in chat; an idle server from prompts it escalated, answered here too, and from audits"},

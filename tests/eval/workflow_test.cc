@@ -302,7 +302,7 @@ TEST(Strategies, ACascadeTriesTheCheaperFirst) {
   for (const StepRun& step : steps(kUnsure, kUnsure, kCascade)) {
     EXPECT_THAT(step.places, ElementsAre("cheap", "dear", "remote"));
   }
-  for (const StepRun& step : steps(kSure, kSure, {})) {
+  for (const StepRun& step : steps(kSure, kSure, {.use = {.cascade = false}})) {
     EXPECT_THAT(step.places, ElementsAre("dear"));
   }
 }

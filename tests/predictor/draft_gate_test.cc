@@ -178,7 +178,7 @@ TEST(DraftPath, GoesAsFarAsItIsAllowed) {
 TEST(DraftPath, ACheaperVariantDraftsFirstInACascade) {
   const std::vector<float> predicted = {0.75f, 0.94f, 0.95f};
   const auto path = [&](float probe, float draft, std::optional<double> cascade,
-                        DraftUse use = {.cascade = true}) {
+                        DraftUse use = {}) {
     return draft_path(predicted, std::vector<float>{probe, draft, 0, 0, 0, 0}, {0.3, cascade}, use);
   };
   EXPECT_EQ(path(0.1f, 0.1f, 0.15).tier, 0u);
@@ -187,13 +187,13 @@ TEST(DraftPath, ACheaperVariantDraftsFirstInACascade) {
   EXPECT_EQ(path(0.1f, 0.1f, 0.14).tier, 1u) << "0.2 more are too much for the prompt alone";
   // It is stopped once it has read the prompt, unless nobody looks.
   EXPECT_EQ(path(0.21f, 0.1f, 0.15).tier, 1u);
-  EXPECT_EQ(path(0.21f, 0.1f, 0.15, {.probe = false, .cascade = true}).tier, 0u);
-  EXPECT_EQ(path(0.1f, 0.1f, 0.15, {}).tier, 1u);
+  EXPECT_EQ(path(0.21f, 0.1f, 0.15, {.probe = false}).tier, 0u);
+  EXPECT_EQ(path(0.1f, 0.1f, 0.15, {.cascade = false}).tier, 1u);
   EXPECT_EQ(path(0.1f, 0.1f, std::nullopt).tier, 1u);
   // What it wrote in vain was written, even where the variant after it does not answer either.
   const std::vector<float> in_vain = {0, 0.9f, 0, 0.9f, 0, 0};
-  EXPECT_EQ(draft_path(predicted, in_vain, {0.3, 0.15}, {.cascade = true}).tier, 2u);
-  EXPECT_TRUE(draft_path(predicted, in_vain, {0.3, 0.15}, {.cascade = true}).drafted);
+  EXPECT_EQ(draft_path(predicted, in_vain, {0.3, 0.15}, {}).tier, 2u);
+  EXPECT_TRUE(draft_path(predicted, in_vain, {0.3, 0.15}, {}).drafted);
   EXPECT_FALSE(draft_path(predicted, in_vain, {0.3}, {}).drafted);
 }
 
@@ -202,8 +202,8 @@ TEST(DraftPath, WhatIsUsuallyWorseOnlyDrafts) {
   const std::vector<float> gains = {0, 0.08f, 0, 0, 0.01f, 0};
   EXPECT_EQ(draft_path(predicted, gains, {0.1}, {}).tier, 0u);
   EXPECT_EQ(draft_path(predicted, gains, {0.1}, {}, 1).tier, 1u);
-  EXPECT_EQ(draft_path(predicted, gains, {0.1, 0.05}, {.cascade = true}, 1).tier, 1u);
-  EXPECT_EQ(draft_path(predicted, gains, {0.1, 0.09}, {.cascade = true}, 1).tier, 0u);
+  EXPECT_EQ(draft_path(predicted, gains, {0.1, 0.05}, {}, 1).tier, 1u);
+  EXPECT_EQ(draft_path(predicted, gains, {0.1, 0.09}, {}, 1).tier, 0u);
   const CalibrationTable table{.n_tiers = 3,
                                .predicted = {0, 0, 0, 0, 0, 0},
                                .earned = {0, 1, 1, 1, 1, 1}};
@@ -261,15 +261,15 @@ TEST(DraftGuarantee, GivesTheCascadeWhatIsLeft) {
     const float shown = i % 4 == 0 ? 0.05f + 0.1f * static_cast<float>(rng.uniform()) : 0.03f;
     gains.insert(gains.end(), {0, shown, 0, 0, 0, 0});
   }
-  const Guarantee good = draft_guarantee(table_of(0.99), gains, {.cascade = true}, 0.95, 0.9);
+  const Guarantee good = draft_guarantee(table_of(0.99), gains, {}, 0.95, 0.9);
   ASSERT_TRUE(good.allowance && good.cascade);
   EXPECT_GE(*good.cascade, 0.04);
   EXPECT_LT(*good.cascade, 0.09);
   EXPECT_EQ(good.kept, 1);
   EXPECT_GE(good.retained, 0.95);
-  EXPECT_FALSE(draft_guarantee(table_of(0.99), gains, {}, 0.95, 0.9).cascade);
+  EXPECT_FALSE(draft_guarantee(table_of(0.99), gains, {.cascade = false}, 0.95, 0.9).cascade);
   // The dear one uses up the promise; the cascade's drafts, which are better here, are not reached.
-  EXPECT_FALSE(draft_guarantee(table_of(0.9), gains, {.cascade = true}, 0.95, 0.9).cascade);
+  EXPECT_FALSE(draft_guarantee(table_of(0.9), gains, {}, 0.95, 0.9).cascade);
 }
 
 TEST(DraftGate, ComesBackFromItsFile) {
