@@ -29,9 +29,11 @@ class RecoverStories : public test::StoriesTest {
   }
 };
 
+// By AdamW, which learns more than Muon where matrices are 64 wide.
 TEST_F(RecoverStories, GivesBackHalfOfTheLostPerplexity) {
   const auto student = cut();
-  const auto made = recover(bench().stage(student), {.tokens = 160'000,
+  const auto made = recover(bench().stage(student), {.muon = false,
+                                                     .tokens = 160'000,
                                                      .tokens_per_step = 2048,
                                                      .learning_rate = 2e-3,
                                                      .look_every = 10});
