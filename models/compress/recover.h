@@ -20,9 +20,9 @@ std::string_view recover_mode_name(RecoverMode mode);
 struct RecoverOptions {
   RecoverMode mode = RecoverMode::kFull;
   bool muon = true;  // moves the matrices inside layers in full mode, AdamW the rest; or AdamW all
-  int64_t tokens = 2'000'000;  // that are learned from, at most; the text is read again where it is
-                               // shorter
-  int64_t tokens_per_step = 4096;
+  int64_t tokens = 2'000'000;  // to learn from: tokens / tokens_per_step steps; the text is read again
+                               // where it is shorter
+  int64_t tokens_per_step = 4096;  // at least: a step takes whole packs of at most 2048
   double learning_rate = 1e-3;  // at its peak; it falls to nothing
   double text_share = 0;        // of the loss that is cross-entropy with the text
   int64_t look_every = 40;      // steps between two looks at the held-back part
