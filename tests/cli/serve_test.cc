@@ -130,11 +130,11 @@ TEST_F(Serve, CarriesWorkflowsThroughTls) {
   const ServerProcess full(folder_, {"--zoo", zoo, "--variant", "full", "--server-anonymous-spends",
                                      "--server-hosts", fmt::format("127.0.0.1:{}", port)});
   const TlsFront front(ca.path("good.pem"), ca.path("good.key"), port, full.port());
-  const Json report = run_json({"eval", "--zoo", zoo, "--n", "8", "--calibration", "12", "--json",
+  const Json report = run_json({"eval", "--zoo", zoo, "--n", "16", "--calibration", "16", "--json",
                                 "--remote-url", fmt::format("https://127.0.0.1:{}/v1", port),
                                 "--remote-model", "auto", "--remote-ca-file", ca.path("ca.pem"),
                                 "--remote-usd-per-million-completion-tokens", "1"});
-  EXPECT_EQ(report["workflows"], 8);
+  EXPECT_EQ(report["workflows"], 16);
   ASSERT_FALSE(report["rows"].empty());
   const Json& alone = report["rows"][0];
   EXPECT_EQ(alone["remote_share"], 1);
